@@ -1,0 +1,109 @@
+"""Prove an exercise: what must pass passes, what must fail fails under its own name."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from authoring.mutants import mutants
+from firstlight.checking import Exercise, source
+from firstlight.checking.judge import KNOWN_MISTAKE, NOT_ATTEMPTED, OUR_FAULT, PASSED, Finding, judge
+
+SEEDS = range(20)
+
+
+def starter_answer(exercise: Exercise) -> Any:
+    """Make the function or class that stands in the student's notebook."""
+    namespace = vars(sys.modules[exercise.reference.__module__])
+    return source.compiled(exercise.starter, exercise.name, namespace)
+
+
+def _told(found: Finding) -> str:
+    ids = ", ".join(m.id for m in found.mistakes)
+    extra = f" ({ids})" if ids else f" ({found.reason})" if found.reason else ""
+    return f"{found.outcome}{extra}"
+
+
+def starter_faults(exercise: Exercise) -> Iterator[str]:
+    """The starter must be not attempted."""
+    found = judge(exercise, starter_answer(exercise))
+    if found.outcome != NOT_ATTEMPTED:
+        yield f"{exercise.name}: the starter is {_told(found)}"
+
+
+def right_faults(exercise: Exercise, seeds: range = SEEDS) -> Iterator[str]:
+    """The reference and every alternative must pass."""
+    answers = {"the reference": exercise.reference}
+    answers |= {f"the alternative {a.name}": a.answer for a in exercise.alternatives}
+    for name, answer in answers.items():
+        for seed in seeds:
+            found = judge(exercise, answer, seed)
+            if found.outcome != PASSED:
+                yield f"{exercise.name}: {name} is {_told(found)} with seed {seed}"
+                break
+
+
+def mistake_faults(exercise: Exercise, seeds: range = SEEDS) -> Iterator[str]:
+    """Every misconception must be rejected under its own name and no other undeclared one."""
+    for mistake in exercise.misconceptions:
+        declared = {mistake.id, *mistake.ambiguous_with}
+        declared |= {m.id for m in exercise.misconceptions if mistake.id in m.ambiguous_with}
+        for seed in seeds:
+            if mistake.starter:  # it would be not attempted: hand it in under another name
+                answer = _changed_clinic(exercise)
+            else:
+                answer = mistake.answer
+            found = judge(exercise, answer, seed)
+            named = {m.id for m in found.mistakes}
+            if found.outcome != KNOWN_MISTAKE or mistake.id not in named or found.together:
+                yield f"{exercise.name}: {mistake.id} is {_told(found)} with seed {seed}"
+                break
+            if not named <= declared:
+                others = ", ".join(sorted(named - declared))
+                yield f"{exercise.name}: {mistake.id} cannot be told from {others} with seed {seed}"
+                break
+
+
+def _changed_clinic(exercise: Exercise) -> Any:
+    """Make the clinic's starter with a change that changes nothing, so that it counts as tried."""
+    lines = exercise.starter.splitlines()
+    last = len(lines) - 1
+    indent = lines[last][: len(lines[last]) - len(lines[last].lstrip())]
+    lines.insert(last, f"{indent}touched = True")
+    namespace = vars(sys.modules[exercise.reference.__module__])
+    return source.compiled("\n".join(lines) + "\n", exercise.name, namespace)
+
+
+def mutant_faults(exercise: Exercise) -> Iterator[str]:
+    """Every mutant must be rejected or be listed as equivalent, and every listed one must exist."""
+    survived: set[str] = set()
+    for mutant in mutants(exercise):
+        found = judge(exercise, mutant.answer)
+        if found.outcome == OUR_FAULT:
+            yield f"{exercise.name}: the mutant `{mutant.line}` broke the check: {found.reason}"
+        if found.outcome == PASSED:
+            survived.add(mutant.line)
+    listed = set(exercise.equivalent_mutants)
+    for line in sorted(survived - listed):
+        yield f"{exercise.name}: the mutant `{line}` passes; add a probe or list it as equivalent"
+    for line in sorted(listed - survived):
+        yield f"{exercise.name}: `{line}` is listed as equivalent but no such mutant passes"
+
+
+def faults(exercise: Exercise, seeds: range = SEEDS) -> Iterator[str]:
+    """Yield every broken promise of one exercise, as sentences."""
+    yield from starter_faults(exercise)
+    yield from right_faults(exercise, seeds)
+    yield from mistake_faults(exercise, seeds)
+    yield from mutant_faults(exercise)
+
+
+def table(exercise: Exercise) -> list[tuple[str, str]]:
+    """List, for every misconception, which others the probes cannot tell it from."""
+    rows = []
+    for mistake in exercise.misconceptions:
+        answer = _changed_clinic(exercise) if mistake.starter else mistake.answer
+        named = [m.id for m in judge(exercise, answer).mistakes if m.id != mistake.id]
+        rows.append((mistake.id, ", ".join(named) or "told from all others"))
+    return rows

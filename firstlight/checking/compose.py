@@ -1,0 +1,67 @@
+"""Combine two misconceptions into one wrong answer that makes both mistakes at once."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from difflib import SequenceMatcher
+from itertools import combinations
+
+from firstlight.checking import source
+from firstlight.checking.exercise import Answer, Exercise, Misconception
+
+Edit = tuple[int, int, list[str]]  # lines [begin, end) of the base become these
+
+
+def _body(text: str) -> list[str]:
+    """Return the lines of a definition without blank lines, comments and docstring."""
+    import ast
+
+    node = ast.parse(text).body[0]
+    assert isinstance(node, ast.FunctionDef | ast.ClassDef)
+    if ast.get_docstring(node) is not None and len(node.body) > 1:
+        node.body = node.body[1:]
+    return ast.unparse(node).splitlines()[1:]
+
+
+def _edits(base: list[str], changed: list[str]) -> list[Edit]:
+    codes = SequenceMatcher(a=base, b=changed, autojunk=False).get_opcodes()
+    return [(i, j, changed[k:m]) for tag, i, j, k, m in codes if tag != "equal"]
+
+
+def _overlap(one: Edit, other: Edit) -> bool:
+    return one[0] <= other[1] and other[0] <= one[1] and one[:2] != (one[1], one[1] - 1)
+
+
+def merge(base: list[str], one: list[str], other: list[str]) -> list[str] | None:
+    """Apply both changes to the base; None if they touch the same lines or change nothing."""
+    first, second = _edits(base, one), _edits(base, other)
+    if not first or not second:
+        return None
+    if any(_overlap(a, b) for a in first for b in second):
+        return None
+    lines = list(base)
+    for begin, end, new in sorted(first + second, reverse=True):
+        lines[begin:end] = new
+    return lines
+
+
+def compositions(exercise: Exercise) -> Iterator[tuple[tuple[Misconception, ...], Answer]]:
+    """Yield every pair of misconceptions that can be made at once, with the answer that does.
+
+    Both are read as edits of the reference's lines; pairs that edit the same lines are left out.
+    """
+    reference = exercise.reference_source
+    head = reference.splitlines()[0]
+    if not head.endswith(":"):
+        return
+    base = _body(reference)
+    namespace = vars(sys.modules[exercise.reference.__module__])
+    for pair in combinations(exercise.misconceptions, 2):
+        merged = merge(base, *(_body(mistake.source) for mistake in pair))
+        if merged:
+            text = "\n".join([head, *merged]) + "\n"
+            try:
+                yield pair, source.compiled(text, exercise.name, namespace)
+            except SyntaxError:
+                continue

@@ -1,0 +1,195 @@
+"""Say in plain words what a value is, and how it differs from what was due."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+
+from firstlight.checking.compare import TOLERANCE, Difference, _as_tensor, close
+from firstlight.checking.observe import INPUTS_AFTER, Seen
+
+SHOWN = 12  # elements that are printed; a longer tensor is described by its shape
+
+
+def _shape(shape: tuple[int, ...] | None) -> str:
+    if shape is None:
+        return "no shape"
+    return "(" + ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "") + ")"
+
+
+def _number(value: float | int) -> str:
+    if isinstance(value, int):
+        return str(value)
+    return f"{value:.4g}" if math.isfinite(value) else str(value)
+
+
+def _elements(value: torch.Tensor) -> str:
+    """Print the elements as nested lists, four significant digits each."""
+    if value.dim() == 0:
+        item = value.item()
+        return str(item) if isinstance(item, bool | complex) else _number(item)
+    return "[" + ", ".join(_elements(part) for part in value) + "]"
+
+
+def describe(seen: Seen) -> str:
+    """Describe a value in a few words: its elements if they are few, else its shape."""
+    if seen.kind in ("tensor", "array"):
+        word = "a tensor" if seen.kind == "tensor" else "a NumPy array"
+        values = _as_tensor(seen)
+        facts = f"{word} of shape {_shape(seen.shape)} and dtype {seen.dtype}"
+        if 0 < values.numel() <= SHOWN:
+            return f"{_elements(values)} ({facts})"
+        return facts
+    if seen.kind == "number":
+        return _number(seen.value if isinstance(seen.value, int) else float(seen.value))
+    if seen.kind == "none":
+        return "nothing" if seen.type == "missing" else "None"
+    if seen.kind == "text":
+        return f"{seen.value!r}" if seen.type == "str" else str(seen.value)
+    if seen.kind == "sequence":
+        word = {"tuple": "a tuple", "list": "a list"}.get(seen.type, f"a {seen.type}")
+        if len(seen.value) <= 4 and all(p.kind in ("number", "text", "bool") for p in seen.value):
+            return f"{word} of " + ", ".join(describe(p) for p in seen.value)
+        return f"{word} of {len(seen.value)}"
+    if seen.kind == "mapping":
+        return f"a {seen.type} with the keys {', '.join(map(repr, seen.keys[:6]))}"
+    if seen.kind == "error":
+        return f"{seen.type}: {seen.value}"
+    if seen.kind == "other":
+        return f"an object of type {seen.type}"
+    return str(seen.value)
+
+
+# How two tensors of the same shape differ ------------------------------------------------------
+
+
+def _constant_ratio(seen: torch.Tensor, due: torch.Tensor, tolerance: float) -> float | None:
+    """Find the one factor that turns what was due into what was seen."""
+    big = due.abs() > 1e-6 * (float(due.abs().max()) or 1.0)
+    if not bool(big.any()):
+        return None
+    ratio = float((seen[big] / due[big]).median())
+    if math.isfinite(ratio) and ratio not in (0.0, 1.0) and close(seen, due * ratio, tolerance):
+        return ratio
+    return None
+
+
+def _factor_words(ratio: float) -> str:
+    if ratio == -1:
+        return "every value has the wrong sign"
+    for whole in range(2, 1001):
+        if math.isclose(ratio, whole, rel_tol=1e-4):
+            return f"every value is {whole} times too large"
+        if math.isclose(ratio, 1 / whole, rel_tol=1e-4):
+            return f"every value is {whole} times too small"
+    return f"every value is {_number(ratio)} times what is due"
+
+
+def _rearranged(seen: torch.Tensor, due: torch.Tensor, tolerance: float) -> str | None:
+    """See whether the right numbers stand in the wrong places."""
+    for axis in range(due.dim()):
+        if due.shape[axis] > 1 and close(seen, due.flip(axis), tolerance):
+            return f"the values are right, but axis {axis} runs backwards"
+    for one in range(due.dim()):
+        for other in range(one + 1, due.dim()):
+            swapped = due.transpose(one, other)
+            if swapped.shape == seen.shape and close(seen, swapped, tolerance):
+                return f"axes {one} and {other} are swapped"
+    ours, theirs = seen.flatten().sort().values, due.flatten().sort().values
+    if due.numel() > 1 and close(ours, theirs, tolerance):
+        return "all the values are there, but in other places"
+    return None
+
+
+def _value_facts(difference: Difference) -> Iterator[str]:
+    """Name the simplest rule that explains a wrong value."""
+    seen, due = _as_tensor(difference.seen), _as_tensor(difference.due)
+    if due.dtype == torch.bool or seen.dtype == torch.bool:
+        seen, due = seen.to(torch.int64), due.to(torch.int64)
+    seen, due = seen.to(torch.float64), due.to(torch.float64)
+    tolerance = max(TOLERANCE.get(difference.due.dtype or "", 0.0), 1e-6)
+    if bool(torch.isnan(seen).any()) and not bool(torch.isnan(due).any()):
+        yield f"{int(torch.isnan(seen).sum())} of {seen.numel()} values are NaN"
+        return
+    ratio = _constant_ratio(seen, due, tolerance)
+    shift = float((seen - due).flatten().median()) if due.numel() else 0.0
+    if seen.numel() and not bool(seen.any()):
+        yield "every value is 0"
+    elif ratio is not None:
+        yield _factor_words(ratio)
+    elif due.numel() > 1 and close(seen, due + shift, tolerance) and math.isfinite(shift):
+        yield f"every value is {_number(abs(shift))} too {'large' if shift > 0 else 'small'}"
+    elif words := _rearranged(seen, due, tolerance):
+        yield words
+    elif close(seen.abs(), due.abs(), tolerance):
+        yield "the sizes are right, but some signs are not"
+    else:
+        wrong = ~torch.isclose(seen, due, rtol=tolerance, atol=1e-9, equal_nan=True)
+        yield f"{int(wrong.sum())} of {due.numel()} values differ"
+
+
+def _shape_facts(seen: Seen, due: Seen) -> Iterator[str]:
+    ours, theirs = seen.shape or (), due.shape or ()
+    yield f"its shape is {_shape(ours)}; due is {_shape(theirs)}"
+    size, expected = math.prod(ours), math.prod(theirs)
+    if ours == theirs[::-1] and len(ours) > 1:
+        yield "the axes are in reverse order"
+    elif sorted(ours) == sorted(theirs):
+        yield "the axes are in another order"
+    elif tuple(s for s in ours if s != 1) == tuple(s for s in theirs if s != 1):
+        yield "the shapes differ by axes of length 1 only"
+    elif expected and size > expected and size % expected == 0 and len(ours) >= len(theirs):
+        yield f"{expected} values were due and {size} came: a broadcast may have grown the result"
+    elif expected == size:
+        yield "the number of elements is right, but they are grouped differently"
+
+
+def _kind_fact(difference: Difference) -> str:
+    seen, due = difference.seen, difference.due
+    if seen.type == "missing":
+        return "it is missing"
+    if seen.kind == "none" and difference.observation == "result":
+        return f"the function returns None; due is {describe(due)}. Is there a `return`?"
+    return f"it is {describe(seen)}; due is {describe(due)}"
+
+
+def _memory_fact(seen: Seen, due: Seen) -> str:
+    if due.shares and not seen.shares:
+        return "it is a copy; due is a view that shares memory with the input"
+    return "it shares memory with the input; due is a tensor of its own"
+
+
+def facts(difference: Difference) -> list[str]:
+    """List what is plainly wrong, most telling first."""
+    seen, due = difference.seen, difference.due
+    if difference.field == "kind":
+        return [_kind_fact(difference)]
+    if difference.field == "shape":
+        return list(_shape_facts(seen, due))
+    if difference.field == "dtype":
+        return [f"its dtype is {seen.dtype}; due is {due.dtype}"]
+    if difference.field == "device":
+        return [f"it lies on {seen.device}; due is {due.device}"]
+    if difference.field == "requires_grad":
+        return [f"requires_grad is {seen.requires_grad}; due is {due.requires_grad}"]
+    if difference.field == "shares":
+        return [_memory_fact(seen, due)]
+    if difference.field == "keys":
+        return [f"its keys are {seen.keys}; due are {due.keys}"]
+    if due.kind in ("tensor", "array"):
+        return list(_value_facts(difference))
+    return [f"it is {describe(seen)}; due is {describe(due)}"]
+
+
+def subject(difference: Difference, names: tuple[str, ...]) -> str:
+    """Name what the difference is about: the result, an input that was changed, a part of it."""
+    if difference.observation == INPUTS_AFTER:
+        index = int(difference.path[0]) if difference.path else 0
+        name = names[index] if index < len(names) else f"input {index + 1}"
+        return f"`{name}`, which your code was only to read,"
+    where = "".join(f"[{step}]" for step in difference.path)
+    if difference.observation == "result":
+        return f"the result{where}" if where else "the result"
+    return f"{difference.observation}{where}"

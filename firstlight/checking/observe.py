@@ -1,0 +1,191 @@
+"""Run an answer on a probe and write down what was seen: its signature."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import torch
+
+from firstlight.checking import limits
+from firstlight.checking.exercise import Answer, Exercise, Probe
+from firstlight.checking.undisturbed import keeping_globals
+
+INPUTS_AFTER = "the inputs afterwards"
+
+
+@dataclass(frozen=True)
+class Extra:
+    """An observation that helps to tell misconceptions apart and never rejects an answer."""
+
+    value: Any
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """One observed value, copied so that nothing can change it later.
+
+    `kind` is tensor, array, number, bool, text, none, sequence, mapping, error or other. `value` is a
+    detached CPU tensor for tensors and arrays, the Python value for plain kinds, a tuple of `Seen`
+    for sequences and mappings (`keys` holds the keys), and the message for errors.
+    """
+
+    kind: str
+    value: Any
+    type: str = ""
+    shape: tuple[int, ...] | None = None
+    dtype: str | None = None
+    device: str | None = None
+    requires_grad: bool = False
+    strides: tuple[int, ...] | None = None
+    shares: tuple[int, ...] = ()
+    keys: tuple[Any, ...] = ()
+    extra: bool = False
+    line: int | None = None
+    own: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Signature:
+    """Everything observed in one run: the observations in the driver's order."""
+
+    observations: dict[str, Seen]
+
+    @property
+    def error(self) -> Seen | None:
+        """The exception that ended the run, if one did."""
+        return self.observations.get("error")
+
+
+def _storage(value: Any) -> int | None:
+    """Give an address that two tensors or arrays have in common if they share memory."""
+    if isinstance(value, torch.Tensor) and value.layout is torch.strided:
+        return value.untyped_storage().data_ptr() or None
+    if isinstance(value, np.ndarray):
+        base = value
+        while isinstance(base.base, np.ndarray):
+            base = base.base
+        return base.__array_interface__["data"][0] or None
+    return None
+
+
+def see(value: Any, inputs: tuple[Any, ...] = (), *, extra: bool = False) -> Seen:
+    """Copy a value into a `Seen`; `inputs` are the objects it might share memory with."""
+    if isinstance(value, Extra):
+        return see(value.value, inputs, extra=True)
+    name = type(value).__name__
+    if isinstance(value, torch.Tensor):
+        own = _storage(value)
+        shared = (i for i, given in enumerate(inputs) if own and _storage(given) == own)
+        return Seen(
+            "tensor",
+            value.detach().cpu().clone(),
+            type="Tensor",
+            shape=tuple(value.shape),
+            dtype=str(value.dtype).removeprefix("torch."),
+            device=value.device.type,
+            requires_grad=value.requires_grad,
+            strides=value.stride() if value.layout is torch.strided else None,
+            shares=tuple(shared),
+            extra=extra,
+        )
+    if isinstance(value, np.ndarray):
+        own = _storage(value)
+        shared = (i for i, given in enumerate(inputs) if own and _storage(given) == own)
+        return Seen(
+            "array",
+            value.copy(),
+            type="ndarray",
+            shape=value.shape,
+            dtype=str(value.dtype),
+            shares=tuple(shared),
+            extra=extra,
+        )
+    if isinstance(value, bool | np.bool_):
+        return Seen("bool", bool(value), type="bool", extra=extra)
+    if isinstance(value, int | float | np.integer | np.floating):
+        return Seen("number", value, type=name, extra=extra)
+    if isinstance(value, str):
+        return Seen("text", value, type="str", extra=extra)
+    if value is None:
+        return Seen("none", None, type="None", extra=extra)
+    if isinstance(value, list | tuple):
+        parts = tuple(see(part, inputs) for part in value)
+        return Seen("sequence", parts, type=name, shape=(len(parts),), extra=extra)
+    if isinstance(value, Mapping):
+        parts = tuple(see(part, inputs) for part in value.values())
+        return Seen("mapping", parts, type=name, keys=tuple(value), extra=extra)
+    if isinstance(value, torch.Size | torch.dtype | torch.device):
+        return Seen("text", str(value), type=name, extra=extra)
+    return Seen("other", name, type=name, extra=extra)
+
+
+# Errors ---------------------------------------------------------------------------------------
+
+
+def _answer_files(answer: Answer) -> set[str]:
+    """Name the files that hold the student's own lines."""
+    codes = [getattr(answer, "__code__", None)]
+    if inspect.isclass(answer):
+        codes += [getattr(member, "__code__", None) for member in vars(answer).values()]
+    return {code.co_filename for code in codes if code is not None}
+
+
+def _own_line(trace: TracebackType | None, files: set[str]) -> tuple[int | None, str]:
+    """Find the innermost of the student's own lines in a traceback."""
+    for frame in reversed(traceback.extract_tb(trace)):
+        if frame.filename in files:
+            return frame.lineno, (frame.line or "").strip()
+    return None, ""
+
+
+def _see_error(error: BaseException, answer: Answer) -> Seen:
+    line, text = _own_line(error.__traceback__, _answer_files(answer))
+    message = re.sub(r"\b0x[0-9a-f]+\b", "0x…", str(error))
+    return Seen(
+        "error", message, type=type(error).__name__, line=line, own=line is not None, keys=(text,)
+    )
+
+
+# Running --------------------------------------------------------------------------------------
+
+
+def make_inputs(probe: Probe, seed: int) -> tuple[Any, ...]:
+    """Make a probe's inputs; the same on every call with the same seed."""
+    generator = torch.Generator().manual_seed(1_000_003 * seed + 7)
+    return tuple(probe(generator))
+
+
+def _data(inputs: tuple[Any, ...]) -> dict[str, Any]:
+    """Pick the inputs that hold plain data, which an answer has no business to change."""
+    kinds = (torch.Tensor, np.ndarray, list, dict)
+    return {str(i): given for i, given in enumerate(inputs) if isinstance(given, kinds)}
+
+
+def run(exercise: Exercise, answer: Answer, probe: Probe, seed: int) -> Signature:
+    """Run an answer once on fresh inputs and observe it.
+
+    An exception of the answer is an observation. `limits.OutOfTime` and an error in the probe
+    itself pass through.
+    """
+    inputs = make_inputs(probe, seed)
+    torch.manual_seed(seed)
+    np.random.seed(seed)
+    try:
+        with keeping_globals(answer):
+            observed = dict(exercise.driver(answer, *inputs))
+    except limits.OutOfTime:
+        raise
+    except (Exception, SystemExit, KeyboardInterrupt) as error:
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        return Signature({"error": _see_error(error, answer)})
+    seen = {name: see(value, inputs) for name, value in observed.items()}
+    seen[INPUTS_AFTER] = see(_data(inputs))
+    return Signature(seen)

@@ -1,0 +1,109 @@
+"""Run code and leave the student's session as it was: random numbers, modes, and their objects."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import io
+import random
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from firstlight.checking import source
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[io.StringIO]:
+    """Give the code inside plain defaults and put everything global back afterwards.
+
+    Inside: gradients on, default dtype float32, default device CPU, output caught in the yielded
+    buffer, warnings silent. Restored: the random state of torch (CPU and CUDA), NumPy and Python,
+    default dtype and device, grad mode, thread count, deterministic and anomaly modes.
+    """
+    caught = io.StringIO()
+    dtype = torch.get_default_dtype()
+    threads = torch.get_num_threads()
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    anomaly = torch.is_anomaly_enabled()
+    python_state, numpy_state = random.getstate(), np.random.get_state()
+    cuda = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
+    with (
+        torch.random.fork_rng(devices=cuda),
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        torch.device("cpu"),
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(caught),
+        contextlib.redirect_stderr(caught),
+    ):
+        warnings.simplefilter("ignore")
+        torch.set_default_dtype(torch.float32)
+        try:
+            yield caught
+        finally:
+            torch.set_default_dtype(dtype)
+            if torch.get_num_threads() != threads:
+                torch.set_num_threads(threads)
+            if torch.are_deterministic_algorithms_enabled() != deterministic:
+                torch.use_deterministic_algorithms(deterministic)
+            torch.autograd.set_detect_anomaly(anomaly)
+            random.setstate(python_state)
+            np.random.set_state(numpy_state)
+
+
+def _snapshot(value: Any) -> Any:
+    """Copy what a student's function may change from outside; None for what needs no copy."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().clone()
+    if isinstance(value, np.ndarray):
+        return value.copy()
+    if isinstance(value, torch.nn.Module):
+        return copy.deepcopy(value.state_dict()), [m.training for m in value.modules()]
+    if isinstance(value, list | dict | set):
+        return copy.copy(value)
+    return None
+
+
+def _restore(value: Any, kept: Any) -> None:
+    """Put a snapshot back into the very object it was taken from."""
+    if isinstance(value, torch.Tensor):
+        if value.shape == kept.shape and not torch.equal(value.detach(), kept):
+            with torch.no_grad():
+                value.copy_(kept)
+    elif isinstance(value, np.ndarray):
+        value[...] = kept
+    elif isinstance(value, torch.nn.Module):
+        state, modes = kept
+        value.load_state_dict(state)
+        for module, mode in zip(value.modules(), modes, strict=False):
+            module.training = mode
+    elif isinstance(value, list):
+        value[:] = kept
+    else:
+        value.clear()
+        value.update(kept)
+
+
+@contextlib.contextmanager
+def keeping_globals(answer: Any) -> Iterator[None]:
+    """Put back the tensors, arrays, modules and containers that the answer reads from outside."""
+    scope = getattr(answer, "__globals__", None)
+    if scope is None:
+        module = getattr(answer, "__init__", None)
+        scope = getattr(module, "__globals__", {})
+    kept = []
+    for name in source.outside_names(answer):
+        value = scope.get(name)
+        snapshot = _snapshot(value)
+        if snapshot is not None:
+            kept.append((value, snapshot))
+    try:
+        yield
+    finally:
+        for value, snapshot in kept:
+            with contextlib.suppress(RuntimeError, ValueError):
+                _restore(value, snapshot)
