@@ -7,10 +7,24 @@ from collections.abc import Iterator
 from typing import Any
 
 from authoring.mutants import mutants
-from firstlight.checking import Exercise, source
-from firstlight.checking.judge import KNOWN_MISTAKE, NOT_ATTEMPTED, OUR_FAULT, PASSED, Finding, judge
+from firstlight.checking import Exercise, Misconception, source
+from firstlight.checking.compose import compositions
+from firstlight.checking.judge import (
+    KNOWN_MISTAKE,
+    NOT_ATTEMPTED,
+    OUR_FAULT,
+    PASSED,
+    Finding,
+    judge,
+)
 
 SEEDS = range(20)
+SLOW_SEEDS = range(1)  # for a milestone, which trains a network
+
+
+def seeds(exercise: Exercise) -> range:
+    """Choose over how many seeds an exercise is proved."""
+    return SLOW_SEEDS if exercise.level == "milestone" else SEEDS
 
 
 def starter_answer(exercise: Exercise) -> Any:
@@ -50,11 +64,7 @@ def mistake_faults(exercise: Exercise, seeds: range = SEEDS) -> Iterator[str]:
         declared = {mistake.id, *mistake.ambiguous_with}
         declared |= {m.id for m in exercise.misconceptions if mistake.id in m.ambiguous_with}
         for seed in seeds:
-            if mistake.starter:  # it would be not attempted: hand it in under another name
-                answer = _changed_clinic(exercise)
-            else:
-                answer = mistake.answer
-            found = judge(exercise, answer, seed)
+            found = judge(exercise, misconception_answer(exercise, mistake), seed)
             named = {m.id for m in found.mistakes}
             if found.outcome != KNOWN_MISTAKE or mistake.id not in named or found.together:
                 yield f"{exercise.name}: {mistake.id} is {_told(found)} with seed {seed}"
@@ -63,6 +73,11 @@ def mistake_faults(exercise: Exercise, seeds: range = SEEDS) -> Iterator[str]:
                 others = ", ".join(sorted(named - declared))
                 yield f"{exercise.name}: {mistake.id} cannot be told from {others} with seed {seed}"
                 break
+
+
+def misconception_answer(exercise: Exercise, mistake: Misconception) -> Any:
+    """Give the wrong answer as a student would hand it in: a clinic's starter counts as untouched."""
+    return _changed_clinic(exercise) if mistake.starter else mistake.answer
 
 
 def _changed_clinic(exercise: Exercise) -> Any:
@@ -91,19 +106,33 @@ def mutant_faults(exercise: Exercise) -> Iterator[str]:
         yield f"{exercise.name}: `{line}` is listed as equivalent but no such mutant passes"
 
 
+def composition_faults(exercise: Exercise) -> Iterator[str]:
+    """Two mistakes made at once must never pass, and be named as one of the two or as both."""
+    for pair, answer in compositions(exercise):
+        ids = {m.id for m in pair}
+        found = judge(exercise, answer)
+        if found.outcome == PASSED:
+            yield f"{exercise.name}: {' with '.join(sorted(ids))} passes"
+        elif found.outcome == OUR_FAULT:
+            yield f"{exercise.name}: {' with '.join(sorted(ids))} broke the check: {found.reason}"
+        elif found.together and {m.id for m in found.mistakes} != ids:
+            yield f"{exercise.name}: {' with '.join(sorted(ids))} is {_told(found)}"
+
+
 def faults(exercise: Exercise, seeds: range = SEEDS) -> Iterator[str]:
     """Yield every broken promise of one exercise, as sentences."""
     yield from starter_faults(exercise)
     yield from right_faults(exercise, seeds)
     yield from mistake_faults(exercise, seeds)
     yield from mutant_faults(exercise)
+    yield from composition_faults(exercise)
 
 
 def table(exercise: Exercise) -> list[tuple[str, str]]:
     """List, for every misconception, which others the probes cannot tell it from."""
     rows = []
     for mistake in exercise.misconceptions:
-        answer = _changed_clinic(exercise) if mistake.starter else mistake.answer
+        answer = misconception_answer(exercise, mistake)
         named = [m.id for m in judge(exercise, answer).mistakes if m.id != mistake.id]
         rows.append((mistake.id, ", ".join(named) or "told from all others"))
     return rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import dataclass
 from functools import cache
@@ -70,6 +71,14 @@ class Lesson:
     def exists(self) -> bool:
         """Whether the lesson is written; the others are shown as coming."""
         return (self.folder / "lesson.md").is_file()
+
+    def section_title(self, slug: str) -> str:
+        """Return the heading whose link is `#slug`; the slug in words if there is none."""
+        text = (self.folder / "lesson.md").read_text(encoding="utf-8") if self.exists else ""
+        for title in re.findall(r"^#{2,4} (.+)$", text, re.MULTILINE):
+            if re.sub(r"[^\w\- ]", "", title.lower()).strip().replace(" ", "-") == slug:
+                return str(title)
+        return slug.replace("-", " ")
 
     @property
     def colab_url(self) -> str:

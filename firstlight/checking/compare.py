@@ -133,9 +133,7 @@ def differences(
             yield found
 
 
-def agree(
-    seen: Signature, due: Signature, fields: frozenset[str], *, extras: bool = False
-) -> bool:
+def agree(seen: Signature, due: Signature, fields: frozenset[str], *, extras: bool = False) -> bool:
     """Whether every observation agrees in `fields`."""
     if (seen.error is None) != (due.error is None):
         return False

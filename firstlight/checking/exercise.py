@@ -70,6 +70,7 @@ class Misconception:
 
     `shows` names the observation that serves as evidence (else the first that differs), `link` the
     section of the lesson to read again, `ambiguous_with` the ids that no probe can tell from this one.
+    `evidence` is called with the smallest probe's inputs and adds a sentence in their own numbers.
     """
 
     id: str
@@ -81,6 +82,7 @@ class Misconception:
     shows: str = ""
     ambiguous_with: tuple[str, ...] = ()
     starter: bool = False
+    evidence: Callable[..., str] | None = None
 
     @property
     def source(self) -> str:
@@ -198,15 +200,24 @@ class Exercise:
         shows: str = "",
         ambiguous_with: tuple[str, ...] = (),
         starter: bool = False,
+        evidence: Callable[..., str] | None = None,
     ) -> Callable[[Answer], Answer]:
-        """Register a wrong answer; its id is the function's name."""
+        """Register a wrong answer; its id is the function's name. See `Misconception`."""
 
         def register(answer: Answer) -> Answer:
-            self.misconceptions += (
-                Misconception(
-                    answer.__name__, answer, title, why, next, link, shows, ambiguous_with, starter
-                ),
+            made = Misconception(
+                answer.__name__,
+                answer,
+                title,
+                why,
+                next,
+                link,
+                shows,
+                ambiguous_with,
+                starter,
+                evidence,
             )
+            self.misconceptions += (made,)
             return answer
 
         return register

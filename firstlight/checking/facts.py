@@ -10,7 +10,8 @@ import torch
 from firstlight.checking.compare import TOLERANCE, Difference, _as_tensor, close
 from firstlight.checking.observe import INPUTS_AFTER, Seen
 
-SHOWN = 12  # elements that are printed; a longer tensor is described by its shape
+SHOWN = 16  # elements that are printed; a longer tensor is described by its shape
+PLAIN = ("number", "text", "bool", "none")
 
 
 def _shape(shape: tuple[int, ...] | None) -> str:
@@ -33,15 +34,32 @@ def _elements(value: torch.Tensor) -> str:
     return "[" + ", ".join(_elements(part) for part in value) + "]"
 
 
+def shape_words(seen: Seen) -> str:
+    """Give shape and dtype of a tensor or array, in a few words."""
+    array = "NumPy array, " if seen.kind == "array" else ""
+    return f"{array}shape {_shape(seen.shape)}, {seen.dtype}"
+
+
+def elements(seen: Seen) -> str:
+    """Print a tensor's elements if they are few; empty if they are many or none."""
+    values = _as_tensor(seen)
+    return _elements(values) if 0 < values.numel() <= SHOWN else ""
+
+
+def _describe_sequence(seen: Seen) -> str:
+    word = {"tuple": "a tuple", "list": "a list"}.get(seen.type, f"a {seen.type}")
+    if len(seen.value) <= 4 and all(part.kind in PLAIN for part in seen.value):
+        return f"{word} of " + ", ".join(describe(part) for part in seen.value)
+    return f"{word} of {len(seen.value)}"
+
+
 def describe(seen: Seen) -> str:
     """Describe a value in a few words: its elements if they are few, else its shape."""
     if seen.kind in ("tensor", "array"):
         word = "a tensor" if seen.kind == "tensor" else "a NumPy array"
-        values = _as_tensor(seen)
         facts = f"{word} of shape {_shape(seen.shape)} and dtype {seen.dtype}"
-        if 0 < values.numel() <= SHOWN:
-            return f"{_elements(values)} ({facts})"
-        return facts
+        values = elements(seen)
+        return f"{values} ({facts})" if values else facts
     if seen.kind == "number":
         return _number(seen.value if isinstance(seen.value, int) else float(seen.value))
     if seen.kind == "none":
@@ -49,10 +67,7 @@ def describe(seen: Seen) -> str:
     if seen.kind == "text":
         return f"{seen.value!r}" if seen.type == "str" else str(seen.value)
     if seen.kind == "sequence":
-        word = {"tuple": "a tuple", "list": "a list"}.get(seen.type, f"a {seen.type}")
-        if len(seen.value) <= 4 and all(p.kind in ("number", "text", "bool") for p in seen.value):
-            return f"{word} of " + ", ".join(describe(p) for p in seen.value)
-        return f"{word} of {len(seen.value)}"
+        return _describe_sequence(seen)
     if seen.kind == "mapping":
         return f"a {seen.type} with the keys {', '.join(map(repr, seen.keys[:6]))}"
     if seen.kind == "error":
@@ -76,15 +91,15 @@ def _constant_ratio(seen: torch.Tensor, due: torch.Tensor, tolerance: float) -> 
     return None
 
 
-def _factor_words(ratio: float) -> str:
+def _factor_words(ratio: float, every: str) -> str:
     if ratio == -1:
-        return "every value has the wrong sign"
+        return f"{every} has the wrong sign"
     for whole in range(2, 1001):
         if math.isclose(ratio, whole, rel_tol=1e-4):
-            return f"every value is {whole} times too large"
+            return f"{every} is {whole} times too large"
         if math.isclose(ratio, 1 / whole, rel_tol=1e-4):
-            return f"every value is {whole} times too small"
-    return f"every value is {_number(ratio)} times what is due"
+            return f"{every} is {whole} times too small"
+    return f"{every} is {_number(ratio)} times what is due"
 
 
 def _rearranged(seen: torch.Tensor, due: torch.Tensor, tolerance: float) -> str | None:
@@ -103,22 +118,35 @@ def _rearranged(seen: torch.Tensor, due: torch.Tensor, tolerance: float) -> str 
     return None
 
 
+def _first_wrong(seen: torch.Tensor, due: torch.Tensor, tolerance: float) -> str:
+    """Count the wrong values and show the first."""
+    wrong = ~torch.isclose(seen, due, rtol=tolerance, atol=1e-9, equal_nan=True)
+    if due.dim() == 0 or not bool(wrong.any()):
+        return "the value is another one"
+    place = wrong.nonzero()[0].tolist()
+    mine, theirs = _number(seen[tuple(place)].item()), _number(due[tuple(place)].item())
+    where = ", ".join(map(str, place))
+    return (
+        f"{int(wrong.sum())} of {due.numel()} values {'is' if wrong.sum() == 1 else 'are'} wrong, "
+        f"the first at [{where}]: yours is {mine}, due is {theirs}"
+    )
+
+
 def _value_facts(difference: Difference) -> Iterator[str]:
     """Name the simplest rule that explains a wrong value."""
     seen, due = _as_tensor(difference.seen), _as_tensor(difference.due)
-    if due.dtype == torch.bool or seen.dtype == torch.bool:
-        seen, due = seen.to(torch.int64), due.to(torch.int64)
     seen, due = seen.to(torch.float64), due.to(torch.float64)
     tolerance = max(TOLERANCE.get(difference.due.dtype or "", 0.0), 1e-6)
     if bool(torch.isnan(seen).any()) and not bool(torch.isnan(due).any()):
         yield f"{int(torch.isnan(seen).sum())} of {seen.numel()} values are NaN"
         return
+    every = "the value" if due.numel() == 1 else "every value"
     ratio = _constant_ratio(seen, due, tolerance)
     shift = float((seen - due).flatten().median()) if due.numel() else 0.0
     if seen.numel() and not bool(seen.any()):
-        yield "every value is 0"
+        yield f"{every} is 0"
     elif ratio is not None:
-        yield _factor_words(ratio)
+        yield _factor_words(ratio, every)
     elif due.numel() > 1 and close(seen, due + shift, tolerance) and math.isfinite(shift):
         yield f"every value is {_number(abs(shift))} too {'large' if shift > 0 else 'small'}"
     elif words := _rearranged(seen, due, tolerance):
@@ -126,8 +154,7 @@ def _value_facts(difference: Difference) -> Iterator[str]:
     elif close(seen.abs(), due.abs(), tolerance):
         yield "the sizes are right, but some signs are not"
     else:
-        wrong = ~torch.isclose(seen, due, rtol=tolerance, atol=1e-9, equal_nan=True)
-        yield f"{int(wrong.sum())} of {due.numel()} values differ"
+        yield _first_wrong(seen, due, tolerance)
 
 
 def _shape_facts(seen: Seen, due: Seen) -> Iterator[str]:
@@ -188,8 +215,8 @@ def subject(difference: Difference, names: tuple[str, ...]) -> str:
     if difference.observation == INPUTS_AFTER:
         index = int(difference.path[0]) if difference.path else 0
         name = names[index] if index < len(names) else f"input {index + 1}"
-        return f"`{name}`, which your code was only to read,"
+        return f"`{name}`"
     where = "".join(f"[{step}]" for step in difference.path)
     if difference.observation == "result":
-        return f"the result{where}" if where else "the result"
+        return f"the result{where}"
     return f"{difference.observation}{where}"

@@ -44,7 +44,9 @@ def find_exercise(name: str) -> Exercise:
     if name in known:
         return known[name]
     near = difflib.get_close_matches(name, known, n=3) or list(known)[:3]
-    raise KeyError(f"No exercise is named `{name}`. Did you mean {' or '.join(map('`{}`'.format, near))}?")
+    raise KeyError(
+        f"No exercise is named `{name}`. Did you mean {' or '.join(map('`{}`'.format, near))}?"
+    )
 
 
 def _names_of(answer: Any, frame: FrameType | None) -> list[str]:

@@ -16,7 +16,7 @@ from firstlight.checking.compare import ACCEPTED, FIELDS, Difference, agree, dif
 from firstlight.checking.compose import compositions
 from firstlight.checking.exercise import Answer, Exercise, Misconception
 from firstlight.checking.limits import OutOfTime, time_limit
-from firstlight.checking.observe import Signature, make_inputs, run
+from firstlight.checking.observe import INPUTS_AFTER, Signature, make_inputs, run
 from firstlight.checking.undisturbed import undisturbed
 
 RUNS = 3  # every answer is run at least this often
@@ -138,7 +138,9 @@ def _signature_reason(exercise: Exercise, answer: Any) -> str:
         ours, theirs = inspect.signature(answer), inspect.signature(exercise.reference)
     except (TypeError, ValueError):
         return ""
-    wanted = [p for p in theirs.parameters.values() if p.default is p.empty and p.kind < p.VAR_POSITIONAL]
+    wanted = [
+        p for p in theirs.parameters.values() if p.default is p.empty and p.kind < p.VAR_POSITIONAL
+    ]
     try:
         ours.bind(*wanted)
     except TypeError:
@@ -215,24 +217,28 @@ def _right_so_far(exercise: Exercise, seen: Signature, due: Signature) -> tuple[
     if seen.error:
         return ()
     fields = accepted_fields(exercise)
-    wrong = {d.observation for d in differences(seen, due, fields)}
+    wrong = {d.observation: d for d in differences(seen, due, fields)}
     right = [
         name
         for name, value in due.observations.items()
-        if not value.extra and name not in wrong
+        if not value.extra and name not in wrong and name != INPUTS_AFTER
     ]
-    result = next((d for d in differences(seen, due, fields) if d.observation == "result"), None)
-    if result and not result.path:
-        order = [f for f in ("kind", "shape", "dtype") if f in fields]
-        before = order[: order.index(result.field)] if result.field in order else order
-        kind = result.due.type if result.due.kind in ("tensor", "array") else result.due.kind
-        words = {
-            "kind": f"the result is a {kind}",
-            "shape": "its shape",
-            "dtype": f"its dtype, {result.due.dtype}",
-        }
-        right = [words[f] for f in before if getattr(result.due, f) is not None] + right
+    if "result" in wrong and not wrong["result"].path:
+        words = _result_words(wrong["result"], fields)
+        right = [words, *right] if words else right
     return tuple(right)
+
+
+def _result_words(difference: Difference, fields: frozenset[str]) -> str:
+    """Say which fields of a wrong result are right; they are compared in a fixed order."""
+    due = difference.due
+    if due.kind not in ("tensor", "array") or difference.field == "kind":
+        return ""
+    order = [field for field in ("shape", "dtype") if field in fields]
+    if difference.field in order:
+        order = order[: order.index(difference.field)]
+    kind = "a tensor" if due.kind == "tensor" else "a NumPy array"
+    return f"the result is {kind}" + (f" of the right {' and '.join(order)}" if order else "")
 
 
 def _wrong(exercise: Exercise, answer: Any, runs: list[Trial], seen: list[Signature]) -> Finding:
@@ -246,8 +252,8 @@ def _wrong(exercise: Exercise, answer: Any, runs: list[Trial], seen: list[Signat
     if not mistakes:
         mistakes = _composed(seen, runs)
         together = bool(mistakes)
-    failed = signature.error is not None
-    outcome = KNOWN_MISTAKE if mistakes else ERROR if failed and signature.error.own else WRONG
+    error = signature.error
+    outcome = KNOWN_MISTAKE if mistakes else ERROR if error and error.own else WRONG
     return Finding(
         exercise,
         outcome,

@@ -12,7 +12,7 @@ from typing import Any
 from firstlight.checking import judge as outcomes
 from firstlight.checking.compare import Difference
 from firstlight.checking.exercise import Exercise, Misconception
-from firstlight.checking.facts import describe, facts, subject
+from firstlight.checking.facts import PLAIN, describe, elements, facts, shape_words, subject
 from firstlight.checking.judge import Finding, judge
 from firstlight.checking.observe import INPUTS_AFTER, Seen, see
 
@@ -115,17 +115,36 @@ def _names(finding: Finding) -> tuple[str, ...]:
     return tuple(inspect.signature(finding.exercise.reference).parameters)
 
 
-def _given(finding: Finding) -> str:
-    """Describe the probe's inputs by the names of the order's parameters."""
+def _row(name: str, seen: Seen) -> tuple[str, str, str] | None:
+    """Set one value as name, elements, shape; None for what cannot be shown in a line."""
+    if seen.kind in ("tensor", "array"):
+        return name, elements(seen), shape_words(seen)
+    if seen.kind in PLAIN:
+        return name, describe(seen), ""
+    return None
+
+
+def _table(rows: list[tuple[str, str, str]]) -> str:
+    """Align names, values and shapes; a value too wide for its column has its shape below."""
+    first = max(len(name) for name, _, _ in rows)
+    second = max((len(v) for _, v, _ in rows if len(v) <= 36), default=0)
+    lines = []
+    for name, value, shape in rows:
+        if len(value) > 36:
+            lines.append(f"    {name:<{first}}  {value}")
+            name, value = "", ""
+        value = f"{value:<{second}}  " if second and (value or shape) else value
+        lines.append(f"    {name:<{first}}  {value}{shape}".rstrip())
+    return "\n".join(lines)
+
+
+def _given(finding: Finding) -> list[tuple[str, str, str]]:
+    """Set the probe's inputs in rows, by the names of the order's parameters."""
     if finding.exercise.kind == "class":
-        return ""
-    described = []
-    for name, value in zip(_names(finding), finding.inputs, strict=False):
-        seen = see(value)
-        if seen.kind == "other":
-            continue
-        described.append(f"`{name}` is {describe(seen)}")
-    return "; ".join(described)
+        return []
+    pairs = zip(_names(finding), finding.inputs, strict=False)
+    rows = (_row(name, see(value)) for name, value in pairs)
+    return [row for row in rows if row]
 
 
 def _sentence(text: str) -> str:
@@ -134,15 +153,13 @@ def _sentence(text: str) -> str:
     return text if text.endswith((".", "?", "!", "…")) else text + "."
 
 
-def _compared(finding: Finding, difference: Difference) -> str:
-    """Set what was seen beside what was due, if a field of values differs."""
+def _compared(difference: Difference) -> list[tuple[str, str, str]]:
+    """Set what was seen above what was due."""
     seen, due = difference.seen, difference.due
-    if difference.field not in ("value", "shape") or due.kind not in ("tensor", "array", "number"):
-        return ""
-    if due.kind == "number":
-        return ""  # the facts have said both
-    yours, ours = describe(seen), describe(due)
-    return f"    yours  {yours}\n    due    {ours}" if yours != ours else ""
+    if seen.kind == due.kind == "bool":
+        return []  # the sentence says it
+    rows = (_row("yours", seen), _row("due", due))
+    return [row for row in rows if row]
 
 
 def _chosen(finding: Finding) -> Difference:
@@ -155,15 +172,35 @@ def _chosen(finding: Finding) -> Difference:
 
 
 def _error_evidence(finding: Finding, error: Seen) -> str:
-    given = _given(finding)
-    lead = f"When {given}, " if given else ""
     if error.own:
-        where = f"line {error.line} of your code raises"
-        code = f"\n\n    {error.keys[0]}" if error.keys and error.keys[0] else ""
+        told = f"Line {error.line} of your code raises an error:"
+        code = f"    {error.keys[0]}\n\n" if error.keys and error.keys[0] else ""
     else:
-        where = "what your code gives cannot be used as the order says; using it raises"
+        told = "Your code ran, but using what it gives, as the order says, raises an error:"
         code = ""
-    return _sentence(f"{lead}{where} this:") [:-1] + f"{code}\n\n    {error.type}: {error.value}"
+    given = _given(finding)
+    table = f"{_table(given)}\n\n" if given else ""
+    return f"{table}{told}\n\n{code}    {error.type}: {error.value}"
+
+
+def _fact(finding: Finding, shown: Difference) -> str:
+    """Say in a sentence or two what is plainly different."""
+    who = subject(shown, _names(finding))
+    if shown.due.kind == "bool" and shown.seen.kind == "bool" and shown.observation != "result":
+        hold = "should hold and does not" if shown.due.value else "should not hold and does"
+        return f"This {hold}: {who}."
+    told = facts(shown)
+    if shown.observation == INPUTS_AFTER:
+        return f"Your code has changed {who}, which it was only to read: {told[0]}."
+    if who == "the result":
+        return " ".join(_sentence(fact) for fact in told)
+    return f"Look at {who}: " + "; ".join(told) + "."
+
+
+def _own_numbers(finding: Finding) -> str:
+    """Ask the misconception for a sentence of evidence in the probe's own numbers."""
+    told = (m.evidence(*finding.inputs) for m in finding.mistakes if m.evidence)
+    return " ".join(told)
 
 
 def _evidence(finding: Finding) -> str:
@@ -172,17 +209,9 @@ def _evidence(finding: Finding) -> str:
     if finding.seen.error:
         return _error_evidence(finding, finding.seen.error)
     shown = _chosen(finding)
-    given = _given(finding)
-    lines = [_sentence(f"when {given}") ] if given else []
-    told = facts(shown)
-    who = subject(shown, _names(finding))
-    if shown.observation == INPUTS_AFTER:
-        lines.append(_sentence(f"{who} has changed: {told[0]}"))
-    else:
-        lines.append(_sentence(f"look at {who}: " + "; ".join(told)))
-    text = " ".join(lines)
-    beside = _compared(finding, shown)
-    return f"{text}\n\n{beside}" if beside else text
+    rows = _given(finding) + _compared(shown)
+    table = f"{_table(rows)}\n\n" if rows else ""
+    return f"{table}{_fact(finding, shown)} {_own_numbers(finding)}".rstrip()
 
 
 def _listed(words: tuple[str, ...]) -> str:
@@ -199,7 +228,7 @@ def _mistake_sections(finding: Finding) -> list[Section]:
     if finding.together:
         title = "Two mistakes at once: " + _listed(tuple(m.title for m in found))
     else:
-        title = "Either " + " or ".join(m.title for m in found)
+        title = "Either of these: " + "; or: ".join(m.title for m in found)
     sections = [("The mistake", title), ("Evidence", _evidence(finding))]
     for mistake in found:
         sections.append((mistake.title, f"{mistake.why}\n\nTry next: {mistake.next}"))
@@ -210,11 +239,13 @@ def _plain_sections(finding: Finding) -> list[Section]:
     """The sections of an answer that is wrong in a way nobody has named yet."""
     sections: list[Section] = [("Evidence", _evidence(finding))]
     others = [d.observation for d in finding.differing if d is not finding.differing[0]]
-    others = [name for name in others if name not in (INPUTS_AFTER, "result")]
+    others = ["an input that was only to be read" if o == INPUTS_AFTER else o for o in others]
     if others and finding.seen and not finding.seen.error:
         sections.append(("Also different", _sentence(_listed(tuple(others)))))
     if finding.blank:
-        sections.append(("Try next", "The `...` of the starter still stands in your code: replace it."))
+        sections.append(
+            ("Try next", "The `...` of the starter still stands in your code: replace it.")
+        )
     elif finding.outside:
         names = _listed(tuple(f"`{name}`" for name in finding.outside))
         sections.append(("Try next", f"Your code reads {names} from outside. A function reads only "
@@ -233,7 +264,9 @@ def _link(finding: Finding, mistakes: tuple[Misconception, ...]) -> list[Section
     lesson = finding.exercise.lesson
     user, repo = lesson.repository.split("/")
     address = f"https://{user}.github.io/{repo}/{lesson.name}.html#{links[0]}"
-    return [("Read again", f"{lesson.title}, section “{links[0].replace('-', ' ')}”\n\n{address}")]
+    return [
+        ("Read again", f"{lesson.title}, section “{lesson.section_title(links[0])}”\n\n{address}")
+    ]
 
 
 def _failed(finding: Finding) -> list[Section]:
@@ -247,22 +280,29 @@ def _failed(finding: Finding) -> list[Section]:
     return sections + _plain_sections(finding)
 
 
+TIMED_OUT = (
+    "Your code ran for more than {limit:g} seconds on a small input and was stopped. Is there a loop "
+    "that never ends, or a loop where one tensor operation would do?"
+)
+BROKEN = (
+    "The check itself is broken, not your code. Nothing is counted against you. "
+    "Please report this to the course:"
+)
+UNTOUCHED = "Replace the `...` with your code, run the cell, then run this one again."
+UNTOUCHED_CLINIC = "The code is as you found it. Find the bug, mend it, then run this cell again."
+
+
 def _sections(finding: Finding) -> list[Section]:
     exercise = finding.exercise
     if finding.outcome == outcomes.PASSED:
         return [("", exercise.why)]
     if finding.outcome == outcomes.NOT_ATTEMPTED:
-        if exercise.level == "clinic":
-            text = f"The code is as you found it. Find the bug, mend it, then run `check({exercise.name})`."
-        else:
-            text = f"Replace the `...` with your code, run the cell, then run this one again. Stuck? `hint({exercise.name})`."
-        return [("", text)]
+        text = UNTOUCHED_CLINIC if exercise.level == "clinic" else UNTOUCHED
+        return [("", f"{text} Stuck? `hint({exercise.name})`.")]
     if finding.outcome == outcomes.TIMEOUT:
-        return [("", f"Your code ran for more than {exercise.limit:g} seconds on a small input and was stopped. "
-                 "Is there a loop that never ends, or a loop where one tensor operation would do?")]  # fmt: skip
+        return [("", TIMED_OUT.format(limit=exercise.limit))]
     if finding.outcome == outcomes.OUR_FAULT:
-        return [("", "The check itself is broken, not your code. Nothing is counted against you. "
-                 "Please report this to the course:"), ("", textwrap.indent(finding.reason, "    "))]  # fmt: skip
+        return [("", BROKEN), ("", textwrap.indent(finding.reason, "    "))]
     return _failed(finding)
 
 
@@ -311,4 +351,4 @@ def show(thing: Verdict | Note, **about: Any) -> None:
         print(thing)
         return
     bundle = {"text/plain": str(thing), "text/html": thing._repr_html_()}
-    display(bundle, raw=True, metadata={"firstlight": about})
+    display(bundle, raw=True, metadata={"firstlight": about})  # type: ignore[no-untyped-call]

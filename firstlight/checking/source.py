@@ -157,7 +157,7 @@ def _unwritten() -> None:
 
 
 def does_nothing(answer: Any) -> bool:
-    """Whether a function's body is only a docstring, `...`, `pass` or `raise NotImplementedError`."""
+    """Whether a body is only a docstring, `...`, `pass` or `raise NotImplementedError`."""
     return isinstance(answer, FunctionType) and (
         same_code(answer, _nothing) or same_code(answer, _unwritten)
     )
@@ -170,9 +170,8 @@ def blank_line(answer: Any) -> int | None:
     except (OSError, TypeError, SyntaxError):
         return None
     for node in ast.walk(tree):
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-            if node.value.value is ...:
-                return node.lineno
+        if isinstance(node, ast.Expr) and ast.unparse(node) == BLANK:
+            return node.lineno
     return None
 
 

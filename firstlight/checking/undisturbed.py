@@ -30,7 +30,7 @@ def undisturbed() -> Iterator[io.StringIO]:
     deterministic = torch.are_deterministic_algorithms_enabled()
     anomaly = torch.is_anomaly_enabled()
     python_state, numpy_state = random.getstate(), np.random.get_state()
-    cuda = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
+    cuda = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call, unused-ignore]
     with (
         torch.random.fork_rng(devices=cuda),
         torch.inference_mode(False),

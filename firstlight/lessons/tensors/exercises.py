@@ -62,7 +62,9 @@ def shared_then_cloned(table):
     return torch.from_numpy(table).float().clone()
 
 
-@to_float_tensor.alternative("NumPy can make the float32 copy, too; sharing *that* copy is harmless.")
+@to_float_tensor.alternative(
+    "NumPy can make the float32 copy, too; sharing *that* copy is harmless."
+)
 def copied_by_numpy(table):
     return torch.from_numpy(table.astype(np.float32))
 
@@ -228,7 +230,19 @@ def guarded_only_above(images, amount):
 
 
 @brighten.misconception(
-    title="Changed the student's own images",
+    title="The bytes wrapped around, in the caller's own images",
+    why="A uint8 has 256 values and counts in a circle: 250 + 10 is 4. And `+=` writes into the tensor that was passed in: "
+    "whoever owns `images` finds other pixels in it afterwards.",
+    next="Make a new tensor in a wider dtype, then add, clamp and turn it back.",
+    link="dtypes-decide-what-arithmetic-means",
+)
+def wrapped_in_place(images, amount):
+    images += amount
+    return images
+
+
+@brighten.misconception(
+    title="Changed the caller's own images",
     why="Methods that end in an underscore, and `+=`, write into the tensor they are called on. Whoever passed "
     "`images` finds other pixels in it afterwards.",
     next="Make a new tensor and leave the argument alone.",
@@ -454,7 +468,9 @@ def pick_scores(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
 @pick_scores.probe
 def three_rows(g):
-    return torch.randn(3, 4, generator=g, dtype=torch.float64).round(decimals=1), torch.tensor([2, 0, 3])
+    return torch.randn(3, 4, generator=g, dtype=torch.float64).round(decimals=1), torch.tensor(
+        [2, 0, 3]
+    )
 
 
 @pick_scores.probe
@@ -470,7 +486,9 @@ def as_many_rows_as_classes(g):
     return torch.randn(4, 4, generator=g, dtype=torch.float64), torch.tensor([1, 3, 0, 0])
 
 
-@pick_scores.alternative("`gather` wants an index of the same number of axes, so an axis comes and goes.")
+@pick_scores.alternative(
+    "`gather` wants an index of the same number of axes, so an axis comes and goes."
+)
 def with_gather(scores, labels):
     return scores.gather(1, labels[:, None]).squeeze(1)
 
@@ -593,6 +611,7 @@ def target_as_column(pred, target):
     "with every target. Perfect predictions do not give 0. A model trained this way learns to predict the mean.",
     next="Give both the same shape before you subtract.",
     link="the-trap-n-1-against-n",
+    evidence=lambda pred, target: f"`pred - target` has the shape {tuple((pred - target).shape)}.",
 )
 def grown_table(pred, target):
     return ((pred - target) ** 2).mean()
@@ -879,7 +898,7 @@ def one_maximum_for_all(logits):
 
 @softmax_rows.misconception(
     title="Divided the scores themselves",
-    why="Without the exponential, negative scores give negative \"probabilities\", and a row that sums to 0 divides by 0.",
+    why='Without the exponential, negative scores give negative "probabilities", and a row that sums to 0 divides by 0.',
     next="Take the exponential first.",
     link="reductions-and-keepdim",
 )
@@ -1004,7 +1023,10 @@ def examples_in_columns(x, W, b):
         "`torch.Generator().manual_seed(seed)` is a generator of your own, and `torch.randn` takes a `generator`.",
         "Noise with standard deviation `std`: `std` times standard normal numbers.",
     ),
-    equivalent_mutants=("return x - std * noise", "noise = torch.randn(x.shape, generator=generator)"),
+    equivalent_mutants=(
+        "return x - std * noise",
+        "noise = torch.randn(x.shape, generator=generator)",
+    ),
 )
 def add_noise(x: torch.Tensor, std: float, seed: int) -> torch.Tensor:
     """Add normal noise that can be reproduced.
@@ -1033,14 +1055,14 @@ def look_at_the_noise(answer, x, std, seed):
     other = answer(x, std, seed + 1)
     return {
         "the result's shape and dtype": [noisy.shape, noisy.dtype],
-        "whether the same seed gives the same noise": torch.equal(noisy, again),
-        "whether another seed gives other noise": not torch.equal(noisy, other),
-        "whether the global random numbers are left alone": torch.equal(due_next, came_next),
-        "whether the noise has mean 0": bool(noise.mean().abs() < 0.1),
-        "whether the noise has the standard deviation asked for": bool((noise.std() - 1).abs() < 0.1),
-        "whether every element has noise of its own": len(noise.unique()) > 0.9 * noise.numel(),
-        "whether some noise lies beyond two standard deviations": bool((noise.abs() > 2.2).any()),
-        "whether a new tensor comes back": Extra(noisy is not x),
+        "the same seed gives the same noise": torch.equal(noisy, again),
+        "another seed gives other noise": not torch.equal(noisy, other),
+        "the global random numbers are left alone": torch.equal(due_next, came_next),
+        "the noise has mean 0": bool(noise.mean().abs() < 0.1),
+        "the noise has the standard deviation asked for": bool((noise.std() - 1).abs() < 0.1),
+        "every element has noise of its own": len(noise.unique()) > 0.9 * noise.numel(),
+        "some noise lies beyond two standard deviations": bool((noise.abs() > 2.2).any()),
+        "a new tensor comes back": Extra(noisy is not x),
     }
 
 
@@ -1197,10 +1219,13 @@ def column_against_column(scores, labels):
 @fraction_correct.misconception(
     title="Every prediction was compared with every label",
     why="(N,) against (N, 1) broadcasts to (N, N). All the matches in that table are counted and divided by N: the "
-    "\"fraction\" can reach N.",
+    '"fraction" can reach N.',
     next="Print the shape of each side of `==`, and make them equal.",
     link="the-trap-n-1-against-n",
     starter=True,
+    evidence=lambda scores, labels: (
+        f"`scores.argmax(1) == labels` has the shape {tuple((scores.argmax(1) == labels).shape)}."
+    ),
 )
 def compared_everything(scores, labels):
     matches = scores.argmax(1) == labels
@@ -1213,6 +1238,9 @@ def compared_everything(scores, labels):
     "still compares every prediction with every label.",
     next="Mend the comparison, not the division: print its shape.",
     link="the-trap-n-1-against-n",
+    evidence=lambda scores, labels: (
+        f"`scores.argmax(1) == labels` has the shape {tuple((scores.argmax(1) == labels).shape)}."
+    ),
 )
 def averaged_everything(scores, labels):
     matches = scores.argmax(1) == labels
