@@ -1,0 +1,329 @@
+"""A check answers every kind of hand-in with one clear message, and never raises."""
+
+from __future__ import annotations
+
+import functools
+import threading
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from firstlight.checking import Exercise, check_object, exercise, find_exercise, source
+from firstlight.checking.compare import close
+from firstlight.checking.compose import merge
+from firstlight.checking.exercise import ExerciseFault
+from firstlight.checking.find import exercise_for
+from firstlight.checking.limits import OutOfTime, _by_thread, time_limit
+from firstlight.checking.report import Note
+
+torch_double = functools.partial(torch.tensor, dtype=torch.float64)
+
+
+@exercise(level="guided", minutes=1, why="It doubles.", hints=("×", "2"), limit=0.5)
+def twice(values: torch.Tensor) -> torch.Tensor:
+    """Double every value."""
+    # solution:
+    return 2 * values
+    # end solution
+
+
+@twice.probe
+def two_values(g: torch.Generator) -> tuple[torch.Tensor]:
+    return (torch_double([1.0, -3.0]),)
+
+
+@twice.probe
+def five_values(g: torch.Generator) -> tuple[torch.Tensor]:
+    return (torch.randn(2, 5, generator=g, dtype=torch.float64),)
+
+
+@twice.misconception(title="Squared", why="A square is no double.", next="Multiply by two.")
+def squared(values: torch.Tensor) -> torch.Tensor:
+    return values**2
+
+
+@twice.misconception(title="Also squared", why="Same.", next="Same.", ambiguous_with=("squared",))
+def squared_too(values: torch.Tensor) -> torch.Tensor:
+    return values * values
+
+
+def outcome(answer: Any, asked: Exercise = twice) -> str:
+    return check_object(asked, answer).outcome
+
+
+# Outcomes ---------------------------------------------------------------------------------------
+
+
+def test_a_right_answer_passes_however_it_is_written() -> None:
+    assert outcome(lambda values: values + values) == "passed"
+    assert outcome(functools.partial(torch.mul, 2)) == "passed"
+
+    class Doubler:
+        def __call__(self, values: torch.Tensor) -> torch.Tensor:
+            return values.mul(2)
+
+    assert outcome(Doubler()) == "passed"
+    assert outcome(torch.jit.script) != "passed"
+
+
+def test_untouched_and_empty_answers_are_not_attempted() -> None:
+    def written_as_pass(values: torch.Tensor) -> None:
+        """Double every value."""
+        pass
+
+    def raising(values: torch.Tensor) -> None:
+        raise NotImplementedError
+
+    assert outcome(written_as_pass) == "not-attempted"
+    assert outcome(raising) == "not-attempted"
+
+
+def test_a_left_over_blank_is_pointed_out() -> None:
+    def half_done(values: torch.Tensor) -> Any:
+        doubled = 3 * values
+        ...
+        return doubled
+
+    found = check_object(twice, half_done)
+    assert found.outcome == "wrong"
+    assert "`...` of the starter still stands" in found.message
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (torch.ones(3), "The function itself is due: `check(twice)`"),
+        (None, "You passed None"),
+        (Exercise, "you passed a class"),
+        (lambda: 1, "cannot be called with the 1 argument"),
+        (lambda a, b: a, "of the order: (values)"),
+    ],
+)
+def test_the_wrong_kind_of_object_is_explained(answer: Any, words: str) -> None:
+    found = check_object(twice, answer)
+    assert found.outcome == "wrong"
+    assert words in found.message
+
+
+def test_an_error_shows_the_students_line() -> None:
+    def misspelled(values: torch.Tensor) -> Any:
+        return values.dubble()
+
+    found = check_object(twice, misspelled)
+    assert found.outcome == "error"
+    assert "return values.dubble()" in found.message
+    assert "AttributeError" in found.message
+    assert "Traceback" not in found.message
+
+
+def test_exit_and_prints_do_not_escape(capsys: pytest.CaptureFixture[str]) -> None:
+    def leaving(values: torch.Tensor) -> Any:
+        print("on my way out")
+        raise SystemExit
+
+    assert outcome(leaving) == "error"
+    assert capsys.readouterr().out == ""
+
+
+def test_a_mistake_nobody_named_gets_plain_facts() -> None:
+    def told(answer: Any) -> str:
+        return " ".join(check_object(twice, answer).message.split())
+
+    assert "every value is 3 times too large" in told(lambda v: 6 * v).lower()
+    assert "wrong sign" in told(lambda v: -2 * v)
+    assert "its dtype is float32; due is float64" in told(lambda v: (2 * v).float()).lower()
+    assert "every value is 1 too large" in told(lambda v: 2 * v + 1).lower()
+    assert "runs backwards" in told(lambda v: (2 * v).flip(-1)).lower()
+    assert "returns None" in told(lambda v: print(v))
+    assert "a broadcast may have grown" in told(
+        lambda v: 2 * v.flatten()[:, None] + 0 * v.flatten()
+    )
+    assert "it is an object of type function" in told(lambda v: told).lower()
+    assert "are NaN" in told(lambda v: v / 0 * 0)
+
+
+def test_changing_an_input_is_reported() -> None:
+    found = check_object(twice, lambda values: values.mul_(2))
+    assert found.outcome == "wrong"
+    assert "has changed `values`" in found.message
+
+
+def test_reading_a_global_is_pointed_out() -> None:
+    found = check_object(twice, _reads_a_global)
+    assert "`PERSONAL` from outside" in found.message
+
+
+PERSONAL = torch.arange(3.0)
+
+
+def _reads_a_global(values: torch.Tensor) -> torch.Tensor:
+    return 2 * PERSONAL
+
+
+def test_a_global_that_the_answer_edits_is_put_back() -> None:
+    check_object(twice, _edits_a_global)
+    assert PERSONAL.tolist() == [0, 1, 2]
+
+
+def _edits_a_global(values: torch.Tensor) -> torch.Tensor:
+    PERSONAL.add_(1)
+    return 2 * values
+
+
+def test_ambiguous_mistakes_are_given_as_either_or() -> None:
+    found = check_object(twice, lambda values: values.square())
+    assert found.outcome == "known-mistake"
+    assert found.misconceptions == ("squared", "squared_too")
+    assert "Either of these: Squared; or: Also squared" in found.message
+
+
+def test_a_broken_check_says_it_is_our_fault() -> None:
+    @exercise(level="guided", minutes=1, why="", hints=())
+    def broken(values: torch.Tensor) -> torch.Tensor:
+        """Break."""
+        # solution:
+        return values.no_such_method()  # type: ignore[no-any-return, operator]
+        # end solution
+
+    @broken.probe
+    def some(g: torch.Generator) -> tuple[torch.Tensor]:
+        return (torch.ones(2),)
+
+    found = check_object(broken, lambda values: values)
+    assert found.outcome == "our-fault"
+    assert "not your code" in found.message
+
+
+# Time -------------------------------------------------------------------------------------------
+
+
+def _forever(values: torch.Tensor) -> torch.Tensor:
+    while True:
+        try:  # noqa: SIM105: what a student might write, and it must not swallow the alarm
+            values = values + 1
+        except Exception:
+            pass
+
+
+def test_an_endless_loop_times_out_on_the_main_thread() -> None:
+    began = time.monotonic()
+    assert outcome(_forever) == "timeout"
+    assert time.monotonic() - began < 5
+
+
+def test_an_endless_loop_times_out_on_another_thread() -> None:
+    found: list[str] = []
+    thread = threading.Thread(target=lambda: found.append(outcome(_forever)))
+    thread.start()
+    thread.join(timeout=10)
+    assert found == ["timeout"]
+
+
+def test_a_limit_that_is_kept_leaves_nothing_behind() -> None:
+    with _by_thread(0.05):
+        pass
+    with time_limit(0.05):
+        pass
+    time.sleep(0.1)  # a late alarm would be raised here
+
+
+def test_a_limit_raises_out_of_time() -> None:
+    with pytest.raises(OutOfTime), time_limit(0.05):
+        _forever(torch.ones(1))
+
+
+# Starters ---------------------------------------------------------------------------------------
+
+REFERENCE = '''def f(x):
+    """Order."""
+    y = x + 1
+    # solution:
+    z = y * 2
+    return z
+    # end solution
+'''
+
+
+def test_a_starter_keeps_what_is_given_and_hides_the_solution() -> None:
+    assert source.starter(REFERENCE) == 'def f(x):\n    """Order."""\n    y = x + 1\n    ...\n'
+    assert "# solution:" not in source.solved(REFERENCE)
+    assert source.solution_lines(REFERENCE) == ["z = y * 2", "return z"]
+
+
+@pytest.mark.parametrize(
+    ("removed", "words", "line"),
+    [
+        ("    # end solution\n", "never closed", 4),
+        ("    # solution:\n", "without", 6),
+        (
+            "    # solution:\n    z = y * 2\n    return z\n    # end solution\n",
+            "would be the answer",
+            1,
+        ),
+    ],
+)
+def test_markers_that_do_not_pair_are_faults_with_a_line(
+    removed: str, words: str, line: int
+) -> None:
+    with pytest.raises(source.MarkerFault, match=words) as fault:
+        source.starter(REFERENCE.replace(removed, ""))
+    assert fault.value.line == line
+
+
+def test_an_exercise_with_a_bad_marker_cannot_be_made() -> None:
+    with pytest.raises(ExerciseFault, match=r"test_checking\.py:\d+: unclosed .* never closed"):
+
+        @exercise(level="guided", minutes=1, why="", hints=())
+        def unclosed(x: int) -> int:
+            """Order."""
+            # solution:
+            return x
+
+
+# Finding ----------------------------------------------------------------------------------------
+
+
+def test_an_exercise_is_found_by_function_variable_or_name() -> None:
+    def affine(x: Any, W: Any, b: Any) -> Any:
+        return x
+
+    flatten_images = lambda images: images  # noqa: E731
+    assert exercise_for(affine, depth=0).name == "affine"
+    assert exercise_for(flatten_images, depth=0).name == "flatten_images"
+    assert exercise_for("brighten", depth=0).name == "brighten"
+
+
+def test_an_unknown_name_is_answered_with_the_nearest() -> None:
+    with pytest.raises(KeyError, match="Did you mean `flatten_images`"):
+        find_exercise("flaten_images")
+    with pytest.raises(KeyError, match="without calling it"):
+        exercise_for(torch.ones(2), depth=0)
+
+
+# Comparing --------------------------------------------------------------------------------------
+
+
+def test_close_knows_nan_infinity_and_scale() -> None:
+    special = torch_double([np.nan, np.inf, 1e6])
+    assert close(special, special.clone(), 1e-7)
+    assert not close(special, torch_double([np.nan, -np.inf, 1e6]), 1e-7)
+    assert not close(torch_double([1.0, 2.0]), torch_double([1.0, 2.001]), 1e-7)
+    assert close(torch.tensor([1, 2]), torch.tensor([1, 2]), 0)
+    assert not close(torch.tensor([1, 2]), torch.tensor([1, 3]), 0)
+
+
+def test_two_edits_of_different_lines_merge() -> None:
+    base = ["a", "b", "c", "d"]
+    assert merge(base, ["A", "b", "c", "d"], ["a", "b", "c"]) == ["A", "b", "c"]
+    assert merge(base, ["A", "b", "c", "d"], ["B", "b", "c", "d"]) is None
+    assert merge(base, base, ["a"]) is None
+
+
+def test_a_note_reads_the_same_in_text_and_html() -> None:
+    note = Note("Hints for `f`", (("Hint 1 of 2", "Use `x < y`.\n\n    code & more"),))
+    assert "    code & more" in str(note)
+    assert "<code>x &lt; y</code>" in note._repr_html_()
+    assert "code &amp; more" in note._repr_html_()
