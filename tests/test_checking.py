@@ -202,7 +202,7 @@ def test_a_broken_check_says_it_is_our_fault() -> None:
 
 def _forever(values: torch.Tensor) -> torch.Tensor:
     while True:
-        try:  # noqa: SIM105: what a student might write, and it must not swallow the alarm
+        try:  # noqa: SIM105 (what a student might write; it must not swallow the alarm)
             values = values + 1
         except Exception:
             pass

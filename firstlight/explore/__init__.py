@@ -1,0 +1,40 @@
+"""The explorers: interactive pictures of the student's own objects, each loaded on first use."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from firstlight.explore.broadcast import broadcast
+    from firstlight.explore.draw import draw
+    from firstlight.explore.memory import memory
+    from firstlight.explore.predictions import predictions
+
+__all__ = ["broadcast", "draw", "memory", "predictions"]
+
+
+class _Explorers(ModuleType):
+    """This package, where an explorer's name means the function and never its module."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in __all__ or not isinstance(value, ModuleType):
+            super().__setattr__(name, value)
+
+
+def __getattr__(name: str) -> Any:
+    """Load the explorer `name` from the module of the same name."""
+    if name not in __all__:
+        raise AttributeError(f"firstlight.explore has no {name!r}; it has {', '.join(__all__)}")
+    explorer = getattr(import_module(f"{__name__}.{name}"), name)
+    globals()[name] = explorer
+    return explorer
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+sys.modules[__name__].__class__ = _Explorers
