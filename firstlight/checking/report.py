@@ -19,6 +19,10 @@ from firstlight.checking.observe import INPUTS_AFTER, Seen, see
 Section = tuple[str, str]  # a heading and its text, in which `code` stands in backticks
 
 WIDTH = 88
+MISTAKE = "The mistake"
+CODE_STYLE = (
+    "margin:.3em 0;padding:0;background:none;color:inherit;white-space:pre-wrap;line-height:1.45"
+)
 MARKS = {
     outcomes.PASSED: ("✓", "passed"),
     outcomes.KNOWN_MISTAKE: ("✗", "a known mistake"),
@@ -86,25 +90,38 @@ def _inline(text: str) -> str:
     return re.sub(r"(https?://[^\s<]+)", r'<a href="\1">\1</a>', escaped)
 
 
+def _html_paragraphs(text: str) -> str:
+    """Set paragraphs; indented ones are code, and an address makes the one before it a link."""
+    parts: list[str] = []
+    words = ""
+    for paragraph in text.split("\n\n"):
+        if paragraph.startswith("    "):
+            code = html.escape(textwrap.dedent(paragraph))
+            parts.append(f"<pre style='{CODE_STYLE}'>{code}</pre>")
+        elif paragraph.startswith("http") and words:
+            parts[-1] = f"<p style='margin:0 0 .3em'><a href='{paragraph}'>{words}</a></p>"
+        else:
+            words = _inline(paragraph)
+            parts.append(f"<p style='margin:0 0 .3em'>{words}</p>")
+    return "".join(parts)
+
+
 def _html_section(heading: str, text: str) -> str:
-    parts = [
-        f"<pre style='margin:.3em 0;white-space:pre-wrap'>{html.escape(textwrap.dedent(paragraph))}</pre>"
-        if paragraph.startswith("    ")
-        else f"<p style='margin:.3em 0'>{_inline(paragraph)}</p>"
-        for paragraph in text.split("\n\n")
-    ]
-    title = f"<p style='margin:.8em 0 0;font-weight:600'>{_inline(heading)}</p>" if heading else ""
-    return title + "".join(parts)
+    """Set a section: its heading on the left where there is room, above where there is none."""
+    weight = ";font-weight:600" if heading == MISTAKE else ""
+    body = f"<div style='flex:1 1 22em;min-width:0{weight}'>{_html_paragraphs(text)}</div>"
+    title = f"<p style='flex:0 0 7em;margin:0;opacity:.8'>{_inline(heading)}</p>" if heading else ""
+    return f"<div style='display:flex;flex-wrap:wrap;gap:0 1em;margin-top:.5em'>{title}{body}</div>"
 
 
 def card(headline: str, sections: tuple[Section, ...], *, good: bool = False) -> str:
     """Set a headline and sections as HTML that needs no style sheet and suits light and dark."""
-    edge = "solid" if good else "double"
+    edge = "solid #2f8f5b" if good else "double #c9781a"
     body = "".join(_html_section(*section) for section in sections)
     return (
-        f"<div role='status' class='firstlight-card' style='border-left:.35em {edge} currentColor;"
-        f"padding:.2em 0 .2em 1em;margin:.5em 0;max-width:44em;line-height:1.5'>"
-        f"<p style='margin:0;font-weight:600'>{_inline(headline)}</p>{body}</div>"
+        f"<div role='status' class='firstlight-card' style='border-left:.4em {edge};"
+        f"padding:.1em 0 .1em 1em;margin:.5em 0;max-width:52em;line-height:1.5'>"
+        f"<p style='margin:0;font-weight:600;font-size:1.05em'>{_inline(headline)}</p>{body}</div>"
     )
 
 
@@ -223,13 +240,13 @@ def _listed(words: tuple[str, ...]) -> str:
 def _mistake_sections(finding: Finding) -> list[Section]:
     found = finding.mistakes
     if len(found) == 1:
-        return [("The mistake", found[0].title), ("Evidence", _evidence(finding)),
+        return [(MISTAKE, found[0].title), ("Evidence", _evidence(finding)),
                 ("Why it fails", found[0].why), ("Try next", found[0].next)]  # fmt: skip
     if finding.together:
         title = "Two mistakes at once: " + _listed(tuple(m.title for m in found))
     else:
         title = "Either of these: " + "; or: ".join(m.title for m in found)
-    sections = [("The mistake", title), ("Evidence", _evidence(finding))]
+    sections = [(MISTAKE, title), ("Evidence", _evidence(finding))]
     for mistake in found:
         sections.append((mistake.title, f"{mistake.why}\n\nTry next: {mistake.next}"))
     return sections
