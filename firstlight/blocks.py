@@ -145,13 +145,18 @@ def _block_end(
     lines: Sequence[str], start: int, colons: str, line: int, faults: list[Fault]
 ) -> int:
     """Return the position after the block's closing fence."""
+    end = len(lines)
     for position in range(start + 1, len(lines)):
         closing = _CLOSING.fullmatch(lines[position])
         if closing and len(closing["colons"]) >= len(colons):
             return position + 1
+        inner = _BLOCK.fullmatch(lines[position])
+        if inner and len(inner["colons"]) >= len(colons):
+            end = position  # or the next block's end would silently close this one
+            break
     sentence = f"The block `{lines[start].strip()}` is never closed; end it with `{colons}`."
     faults.append(Fault(line + start, sentence))
-    return len(lines)
+    return end
 
 
 def _opens_code(line: str) -> str:
@@ -223,18 +228,17 @@ def _question_and_code(name: str, lines: Sequence[str], line: int) -> tuple[str,
     if not question:
         faults.append(Fault(line, f"The prediction `{name}` asks nothing; put a question first."))
     end = _code_end(lines, start, _opens_code(lines[start]), line, faults)
-    if any(text.strip() for text in lines[end:]):
-        sentence = (
-            f"The prediction `{name}` has text between code and options; put it above the code."
-        )
-        faults.append(Fault(line + end, sentence))
+    stray = next((n for n, text in enumerate(lines) if n >= end and text.strip()), None)
+    if stray is not None:
+        sentence = f"The prediction `{name}` has text between code and options; put it above."
+        faults.append(Fault(line + stray, sentence))
     return question, "\n".join(lines[start + 1 : end - 1]), faults
 
 
 def _options(lines: Sequence[str], line: int) -> Iterator[Option]:
     """Yield the options; whatever follows an option's letter belongs to it."""
     starts = [n for n, text in enumerate(lines) if _LETTER.fullmatch(text)]
-    for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
+    for start, end in _spans(starts, len(lines)):
         opening = _LETTER.fullmatch(lines[start])
         assert opening
         fields = {"text": [opening["text"]], "when": [], "reply": []}
@@ -254,6 +258,12 @@ def _options(lines: Sequence[str], line: int) -> Iterator[Option]:
             reply=_unindented(fields["reply"]),
             line=line + start,
         )
+
+
+def _spans(starts: Sequence[int], end: int) -> Iterator[tuple[int, int]]:
+    """Yield where each piece begins and ends: at the next one's beginning, the last at the end."""
+    for number, start in enumerate(starts):
+        yield start, starts[number + 1] if number + 1 < len(starts) else end
 
 
 def _unindented(lines: Sequence[str]) -> str:
@@ -299,7 +309,7 @@ def parse_entries(body: str, line: int) -> tuple[tuple[Entry, ...], tuple[Fault,
     starts = _snippet_starts(lines)
     if not starts or any(text.strip() for text in lines[: starts[0]]):
         faults.append(Fault(line, "A goes-wrong block begins with a ```python snippet; add one."))
-    for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
+    for start, end in _spans(starts, len(lines)):
         code_end = _code_end(lines, start, _opens_code(lines[start]), line, faults)
         snippet = "\n".join(lines[start + 1 : code_end - 1])
         texts = _labelled(lines[code_end:end], ("Cause", "Cure"))
@@ -336,7 +346,7 @@ def parse_cards(body: str, line: int) -> tuple[tuple[Card, ...], tuple[Fault, ..
     faults = []
     if not starts or any(text.strip() for text in lines[: starts[0]]):
         faults.append(Fault(line, "A cards block begins with a `Q. …` paragraph; add one."))
-    for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
+    for start, end in _spans(starts, len(lines)):
         texts = _labelled(lines[start:end], ("Q", "A"))
         if not texts["A"]:
             faults.append(Fault(line + start, "This card has no `A. …` paragraph."))

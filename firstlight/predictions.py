@@ -217,8 +217,7 @@ def predict(name: str, option: str) -> None:
         show(_our_fault(prediction, chosen, fault), prediction=name)
         return
     progress.record_prediction(name, letter, right)
-    words = "✓ {} is right" if right else "✗ {} is not what happens"
-    headline = f"{name}: {words.format(letter)}"
+    headline = f"✓ {name}: {letter} is right" if right else f"✗ {name}: {letter} is not what happens"
     show(Note(headline, _sections(chosen.reply)), prediction=name, option=letter, right=right)
 
 

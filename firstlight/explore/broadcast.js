@@ -2,7 +2,7 @@
 // cells that feed it.
 
 import { choice, el, rove, status } from "./frame.js";
-import { GRID_CSS, count, flat, indexed, range, slicePickers, tensorGrid, tuple } from "./grid.js";
+import { GRID_CSS, count, firstPoint, flat, indexed, range, slicePickers, tensorGrid, tuple } from "./grid.js";
 
 const CSS = `
 .shapes { border-collapse: separate; border-spacing: 4px; margin: 0 0 0.25rem; }
@@ -14,6 +14,7 @@ const CSS = `
   font-family: var(--mono); text-align: center; white-space: nowrap; }
 .shapes .stretch { border: 1.5px dashed var(--amber); background: repeating-linear-gradient(135deg, var(--hatch) 0 1.5px, transparent 1.5px 7px); }
 .shapes .result .size { background: none; }
+.shapes th code { white-space: nowrap; }
 .shapes .verdict { max-width: 7rem; color: var(--muted); font-size: 0.85em; line-height: 1.3; text-align: center; vertical-align: top; }
 .shapes .verdict.loud { color: var(--amber); font-weight: 650; }
 .shapes [data-here].size { border-color: var(--accent); box-shadow: 0 0 0 1px var(--accent); }
@@ -35,6 +36,9 @@ const CSS = `
 .term figcaption { padding-left: 3px; font-size: 0.85rem; line-height: 1.4; }
 .term figcaption span { display: block; color: var(--muted); }
 .term .sign { width: 1.4rem; padding-top: 3.4rem; color: var(--muted); font: 600 1.15rem var(--mono); text-align: center; }
+.legend { display: flex; align-items: center; gap: 0.5rem; margin: 0.6rem 0 0; color: var(--muted); font-size: 0.85rem; }
+.legend.hatched::before { content: ""; flex: none; width: 1.6rem; height: 1.1rem; border: 1px dashed var(--muted); border-radius: 5px;
+  background: repeating-linear-gradient(135deg, var(--hatch) 0 1px, transparent 1px 5px); }
 .told { margin: 0.8rem 0 0; padding: 0.55rem 0.8rem; border: 1px solid var(--line); border-radius: 8px; }
 .told .line { font-family: var(--mono); font-size: 0.92em; overflow-wrap: anywhere; }
 .told .line b { color: var(--accent); }
@@ -136,11 +140,16 @@ function cellPicture({ operands, axes, result }) {
     state.index[axis] = index;
     paint();
   });
-  Object.assign(state, { on: "result", index: result.shown.map((size, axis) => (axis < result.shown.length - 2 ? 0 : Math.min(size - 1, 1))) });
+  Object.assign(state, { on: "result", index: firstPoint(result.shown) });
   grids.forEach(({ point }) => point(state.index));
   state.on = "result";
   paint();
-  return [el("div", { class: "controls" }, operators, pickers), parts.element, told];
+  const stretched = axes.some((axis) => axis.stretched.includes(true));
+  const legend = [
+    stretched && el("p", { class: "legend hatched" }, "Not in memory: a cell that is used again."),
+    result.rounded && el("p", { class: "legend" }, "Values are written with four digits; they hold more."),
+  ].filter(Boolean);
+  return [el("div", { class: "controls" }, operators, pickers), parts.element, ...legend, told];
 }
 
 // What an operand gives to a cell of the result: its index there, whether that is a second use, its text.
@@ -179,7 +188,7 @@ function explanation({ outcome, on, index }, operands, sources, axes, shown) {
   if (!outcome.error) line.push(" = ", el("b", {}, outcome.cells[flat(index, shown)]));
   const again = sources.filter((source) => source.again(index)).map((source) => source.name(index));
   return [el("span", { class: "line" }, line),
-    el("span", { class: "why" }, again.length ? `${again.join(" and ")} ${again.length > 1 ? "are" : "is"} used again here.` : "Both cells are here for the first time.")];
+    el("span", { class: "why" }, again.length ? `${again.join(" and ")} ${again.length > 1 ? "are" : "is"} used again here.` : "Both are used here for the first time.")];
 }
 
 function feeding(source, which, index, whole, axes) {
@@ -194,7 +203,7 @@ function feeding(source, which, index, whole, axes) {
 function picture(operands, result, grids) {
   const captions = grids.map(() => el("figcaption"));
   const signs = ["", "", "="].map((sign) => el("span", { class: "sign", "aria-hidden": "true" }, sign));
-  const terms = grids.map(({ element }, which) => el("div", { class: "term" }, which > 0 && signs[which],
+  const terms = grids.map(({ element }, which) => el("div", { class: "term" }, signs[which],
     el("figure", {}, captions[which], el("div", { class: "scroll" }, element))));
   const caption = (which, name, facts) => captions[which].replaceChildren(el("b", {}, el("code", {}, name)), el("span", {}, facts));
   const refused = el("p", { class: "warn raised" });

@@ -21,6 +21,7 @@ from firstlight.explore.tensors import (
     counted,
     dtype_name,
     require_dense,
+    rounded,
     rows_text,
 )
 
@@ -30,6 +31,7 @@ OPERATORS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "*": operator.mul,
     "==": operator.eq,
 }
+ROUNDED = "Values are written with four digits; they hold more."
 LONGEST_LABEL = 12  # characters: with longer ones `a[2, 0] - b[3]` is hard to read
 
 Shape = tuple[int, ...]
@@ -41,7 +43,7 @@ class Axis:
     """One axis of the aligned shapes, counted from the right: -1 is the last.
 
     `sizes` holds None where an operand has no such axis; `result` is None where the sizes clash;
-    `stretched` says for each operand whether its index 0 is used again along this axis.
+    `stretched` says for each operand whether it is used again along this axis.
     """
 
     axis: int
@@ -100,9 +102,10 @@ def _axis(number: int, sizes: tuple[int | None, int | None], labels: Pair) -> Ax
     size = right if left == 1 else left
     stretched = (left != size, right != size)
     if any(stretched):
-        label = labels[stretched.index(True)]
-        verdict = f"stretch {label}"
-        end = f"{label} is stretched: index 0 is used {counted(size, 'time')}."
+        which = stretched.index(True)
+        verdict = f"stretch {labels[which]}"
+        used = "all of it" if sizes[which] is None else "index 0"
+        end = f"{labels[which]} is stretched: {used} is used {counted(size, 'time')}."
     else:
         verdict = "equal" if sizes[0] == sizes[1] else "fit"
         end = "Index meets index, and nothing is stretched."
@@ -144,6 +147,7 @@ def _result(a: Tensor, b: Tensor, axes: Sequence[Axis]) -> dict[str, Any]:
         "shape": shape,
         "shown": shown,
         "numel": prod(shape),
+        "rounded": rounded(*corners),
         "operators": [_outcome(sign, *corners, prod(shape)) for sign in OPERATORS],
     }
 
@@ -241,7 +245,8 @@ def _text(data: dict[str, Any]) -> str:
         return "\n".join([first, second, "", rule, *axes, "", data["error"], *data["notes"]])
     tables = [_table(data, outcome) for outcome in data["result"]["operators"]]
     shape = f"The result has shape {data['result']['shape']}."
-    return "\n".join([first, second, "", rule, *axes, "", shape, *data["notes"], *tables])
+    notes = [*data["notes"], *([ROUNDED] if data["result"]["rounded"] else [])]
+    return "\n".join([first, second, "", rule, *axes, "", shape, *notes, *tables])
 
 
 def _table(data: dict[str, Any], outcome: dict[str, Any]) -> str:

@@ -23,7 +23,7 @@ kbd { font: inherit; border: 1px solid var(--line); border-radius: 4px; padding:
 figure { margin: 0; flex: none; text-align: center; }
 figcaption { font-size: 0.8em; line-height: 1.6; }
 .seen { display: block; width: 84px; height: 84px; image-rendering: pixelated; border-radius: 6px; background: #000; }
-.says { margin: 0; font-size: 1.2rem; font-weight: 650; line-height: 1.35; }
+.says { margin: 0; font-size: clamp(1.02rem, 4.4vw, 1.2rem); font-weight: 650; line-height: 1.35; }
 .more { margin: 0.1rem 0 0; min-height: 3em; }
 table.chances { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums; }
 .chances th, .chances td { padding: 0.1rem 0; font-weight: inherit; line-height: 1.35; }
@@ -50,6 +50,7 @@ table.chances { width: 100%; border-collapse: collapse; font-variant-numeric: ta
 .steps table { border-collapse: collapse; font-size: 0.87em; margin-top: 0.4rem; }
 .steps th, .steps td { text-align: left; padding: 0.12rem 1.2rem 0.12rem 0; white-space: nowrap; font-weight: inherit; }
 .steps thead th { color: var(--muted); }
+@media (pointer: coarse) and (hover: none) { .keys { display: none; } }
 .heard { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 `;
 
@@ -89,7 +90,7 @@ export default function render(root, data, tools) {
       tools.el("div", { class: "right" }, verdict.element, chances.element, samples.element)),
     stepsTable(tools, data), verdict.heard);
   answer(null, null);
-  root.getRootNode().host.firstlight = { run: ask, preprocess };  // for tests and the curious
+  root.getRootNode().host.firstlight = { run: ask, preprocess, operations: Object.keys(OPERATIONS) };
 }
 
 // What the page shows ---------------------------------------------------------------------------
@@ -118,7 +119,7 @@ function makeVerdict({ el, status }) {
 
 function verdictText(probabilities, sample) {
   if (probabilities.some(Number.isNaN)) {
-    return ["The network answers NaN.", "Its weights hold NaN or infinity: the training diverged."];
+    return ["Your network answers NaN.", "Its weights hold NaN or infinity: the training diverged."];
   }
   const [first, second] = Array.from(probabilities.keys()).sort((a, b) => probabilities[b] - probabilities[a]);
   const chance = `Probability ${percent(probabilities[first])}; next is ${second} with ${percent(probabilities[second])}.`;
@@ -363,10 +364,10 @@ function boundingBox(gray, width, height) {
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {
       if (!gray[y * width + x]) continue;
-      left = Math.min(left, x);
-      right = Math.max(right, x);
-      top = Math.min(top, y);
-      bottom = Math.max(bottom, y);
+      if (x < left) left = x;
+      if (x > right) right = x;
+      if (y < top) top = y;
+      bottom = y;
     }
   }
   return right < 0 ? null : { left, top, width: right - left + 1, height: bottom - top + 1 };
@@ -379,29 +380,29 @@ function shrink(gray, stride, ink, wide, high) {
   const narrow = new Float64Array(ink.height * wide);
   for (let y = 0; y < ink.height; y++) {
     const start = (ink.top + y) * stride + ink.left;
-    columns.forEach((parts, column) => {
-      for (const [x, share] of parts) narrow[y * wide + column] += share * gray[start + x];
-    });
+    for (let column = 0; column < wide; column++) {
+      const { first, shares } = columns[column];
+      let sum = 0;
+      for (let k = 0; k < shares.length; k++) sum += shares[k] * gray[start + first + k];
+      narrow[y * wide + column] = sum;
+    }
   }
   const small = new Float64Array(high * wide);
-  rows.forEach((parts, row) => {
-    for (const [y, share] of parts) {
-      for (let column = 0; column < wide; column++) small[row * wide + column] += share * narrow[y * wide + column];
-    }
-  });
+  rows.forEach(({ first, shares }, row) => shares.forEach((share, k) => {
+    for (let column = 0; column < wide; column++) small[row * wide + column] += share * narrow[(first + k) * wide + column];
+  }));
   return small;
 }
 
-// For each of `to` pixels: which of the `from` pixels it covers, and the share of each.
+// For each of `to` pixels: the first of the `from` pixels it covers, and the share of that and the next ones.
 function coverage(from, to) {
   const size = from / to;
   return Array.from({ length: to }, (_, pixel) => {
     const start = pixel * size, end = start + size;
-    const parts = [];
-    for (let x = Math.floor(start); x < Math.min(from, end); x++) {
-      parts.push([x, (Math.min(end, x + 1) - Math.max(start, x)) / size]);
-    }
-    return parts;
+    const first = Math.floor(start);
+    const shares = [];
+    for (let x = first; x < Math.min(from, end); x++) shares.push((Math.min(end, x + 1) - Math.max(start, x)) / size);
+    return { first, shares };
   });
 }
 
@@ -732,8 +733,8 @@ function paint(canvas, pixels) {
 
 function percent(probability) {
   if (Number.isNaN(probability)) return "NaN";
-  if (probability > 0 && probability < 0.0005) return "< 0.1 %";
-  if (probability >= 0.9995 && probability < 1) return "> 99.9 %";
+  if (probability < 0.0005) return "< 0.1 %";
+  if (probability >= 0.9995) return "> 99.9 %";
   return `${(100 * probability).toFixed(1)} %`;
 }
 

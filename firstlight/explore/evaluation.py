@@ -76,12 +76,12 @@ def is_images_and_labels(value: object) -> TypeGuard[tuple[Tensor, Tensor]]:
 
 
 def percent(probability: float) -> str:
-    """Return `97.2 %`; what would be rounded to all or nothing is `> 99.9 %` or `< 0.1 %`."""
+    """Return `97.2 %`, and never all or nothing: `> 99.9 %`, `< 0.1 %`."""
     if math.isnan(probability):
         return "NaN"
-    if 0 < probability < 0.0005:
+    if probability < 0.0005:
         return "< 0.1 %"
-    if 0.9995 <= probability < 1:
+    if probability >= 0.9995:
         return "> 99.9 %"
     return f"{100 * probability:.1f} %"
 

@@ -7,7 +7,7 @@ const FRAME_CSS = `
 :host {
   --ink: #1f2433; --muted: #5b6275; --line: #d9dbe4; --accent: #3d4db7; --amber: #b25e09;
   --paper: #ffffff; --wash: rgb(61 77 183 / 0.09); --glow: rgb(178 94 9 / 0.10);
-  --hatch: rgb(178 94 9 / 0.22); --on-accent: #ffffff;
+  --hatch: rgb(178 94 9 / 0.28); --on-accent: #ffffff;
   --mono: ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace;
   display: block; margin: 1rem 0; color: var(--ink); color-scheme: light;
   font-size: 0.9375rem; line-height: 1.5; text-align: left;
@@ -15,7 +15,7 @@ const FRAME_CSS = `
 :host([data-firstlight-theme="dark"]) {
   --ink: #e8e9f1; --muted: #a3a9bd; --line: #3a4056; --accent: #9aa8ff; --amber: #f2b46b;
   --paper: #171a26; --wash: rgb(154 168 255 / 0.14); --glow: rgb(242 180 107 / 0.13);
-  --hatch: rgb(242 180 107 / 0.28); --on-accent: #171a26;
+  --hatch: rgb(242 180 107 / 0.30); --on-accent: #171a26;
   color-scheme: dark;
 }
 *, *::before, *::after { box-sizing: border-box; }
@@ -171,7 +171,9 @@ function followTheme(host) {
   const system = matchMedia("(prefers-color-scheme: dark)");
   const listeners = [];
   const update = () => {
-    const theme = pageTheme(host) ?? (system.matches ? "dark" : "light");
+    const paper = background(host);
+    const theme = namedTheme() ?? (paper ? brightness(paper) : system.matches ? "dark" : "light");
+    host.style.setProperty("--paper", paper ?? "");  // "" gives it back to the style above
     if (host.dataset.firstlightTheme === theme) return;
     host.dataset.firstlightTheme = theme;
     listeners.forEach((listener) => listener(theme));
@@ -185,22 +187,26 @@ function followTheme(host) {
   return { listen: (listener) => { listeners.push(listener); listener(host.dataset.firstlightTheme); } };
 }
 
-function pageTheme(host) {
+// The theme that the page names, or null where it names none or leaves it to the system.
+function namedTheme() {
   const { body, documentElement: page } = document;
   const named = body.dataset.theme ?? page.getAttribute("theme");
   if (named === "dark" || named === "light") return named;
-  if (named === "auto") return null;
   if (body.dataset.jpThemeLight) return body.dataset.jpThemeLight === "true" ? "light" : "dark";
-  if (body.matches(".vscode-dark, .vscode-high-contrast:not(.vscode-high-contrast-light)")) return "dark";
   if (body.matches(".vscode-light, .vscode-high-contrast-light")) return "light";
-  return backgroundTheme(host);
+  return body.matches(".vscode-dark, .vscode-high-contrast") ? "dark" : null;
 }
 
-// Dark or light, told from the nearest opaque background behind the host; null where there is none.
-function backgroundTheme(host) {
+// The nearest opaque background behind the host, or null.
+function background(host) {
   for (let element = host; element; element = element.parentElement) {
-    const [red, green, blue, alpha = 1] = (getComputedStyle(element).backgroundColor.match(/[\d.]+/g) ?? []).map(Number);
-    if (alpha > 0.5 && blue !== undefined) return 0.3 * red + 0.59 * green + 0.11 * blue < 128 ? "dark" : "light";
+    const color = getComputedStyle(element).backgroundColor;
+    if (/^rgb\(/.test(color)) return color;  // a transparent one is an rgba(...)
   }
   return null;
+}
+
+function brightness(color) {
+  const [red, green, blue] = color.match(/[\d.]+/g).map(Number);
+  return 0.3 * red + 0.59 * green + 0.11 * blue < 128 ? "dark" : "light";
 }

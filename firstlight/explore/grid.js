@@ -10,7 +10,7 @@ export const GRID_CSS = `
   background: var(--wash); text-align: right; white-space: nowrap; cursor: default; }
 .grid .more { color: var(--muted); text-align: center; }
 .grid .copy { border-style: dashed; border-color: var(--muted); color: var(--muted);
-  background: repeating-linear-gradient(135deg, var(--hatch) 0 1.5px, transparent 1.5px 7px); }
+  background: repeating-linear-gradient(135deg, var(--hatch) 0 1px, transparent 1px 7px); }
 .grid .cell[data-mark="kin"] { border: 2px solid var(--amber); padding: 0 calc(0.35rem - 1px); color: var(--ink); font-weight: 650; }
 .grid .cell[data-mark="here"] { border: 2px solid var(--accent); padding: 0 calc(0.35rem - 1px); background: var(--accent); color: var(--on-accent); font-weight: 650; }
 .grid .copy[data-mark="here"] { border-style: dashed; background: transparent; color: var(--accent); }
@@ -55,6 +55,11 @@ export function slicePickers(shape, shown, onChange) {
     value: 0,
     onChange: (index) => onChange(axis, index),
   }));
+}
+
+// Where a picture begins: beside the corner, where a copy or a stride already shows.
+export function firstPoint(shown) {
+  return shown.map((size, axis) => (axis < shown.length - 2 ? 0 : Math.min(size - 1, 1)));
 }
 
 // The position in a row-major list of the cell at `index`.

@@ -6,7 +6,7 @@ import base64
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -26,8 +26,8 @@ from firstlight.explore.frame import Explorer
 BATCH = 500
 MOST_CLASSES = 20
 PER_CELL = 24  # images behind one number of the matrix
-MISTAKES = 96  # the most confident ones, kept whatever cell they are in
-ROOM = 300 * 28 * 28  # bytes of images in one explorer
+MISTAKES = 200  # the most confident ones, kept whatever cell they are in
+ROOM = 320 * 28 * 28  # bytes of images in one explorer
 LARGEST = 64  # pixels a side
 
 
@@ -111,12 +111,12 @@ class _Answers:
     @property
     def recalls(self) -> list[float]:
         """Of the images of a class, the share that was recognised (NaN where there are none)."""
-        return (self.counts.diagonal() / self.counts.sum(1)).tolist()
+        return cast(list[float], (self.counts.diagonal() / self.counts.sum(1)).tolist())
 
     @property
     def precisions(self) -> list[float]:
         """Of the images called a class, the share that are (NaN where there are none)."""
-        return (self.counts.diagonal() / self.counts.sum(0)).tolist()
+        return cast(list[float], (self.counts.diagonal() / self.counts.sum(0)).tolist())
 
     def facts(self, index: int) -> list[float]:
         """Index, label, class said, its probability and the true class's."""
@@ -173,7 +173,7 @@ def _stacked(dataset: object) -> tuple[Tensor, Tensor]:
 
 def _pair(item: object, index: int) -> tuple[Tensor, Tensor]:
     try:
-        image, label = item  # type: ignore[misc]
+        image, label = cast(tuple[Any, Any], item)
         return torch.as_tensor(image), torch.as_tensor(label).reshape(())
     except (TypeError, ValueError, RuntimeError) as error:
         raise TypeError(
@@ -186,7 +186,7 @@ def _outputs(model: nn.Module, images: Tensor) -> Tensor:
     """Return the network's outputs (N, classes) as float64 on the CPU."""
     device, _ = home(model)
     outputs = []
-    for batch in images.split(BATCH):
+    for batch in torch.split(images, BATCH):
         try:
             output = model(batch.to(device))
         except Exception as error:  # whatever the student's own code may raise
@@ -269,7 +269,7 @@ def _select(answers: _Answers, room: int) -> list[int]:
         if len(cell) < PER_CELL:
             cell.append(index)
     turns = (cell[turn] for turn in range(PER_CELL) for cell in cells.values() if turn < len(cell))
-    chosen = list(dict.fromkeys((*mistakes[: min(MISTAKES, room // 2)], *turns)))[:room]
+    chosen = list(dict.fromkeys((*mistakes[: min(MISTAKES, 2 * room // 3)], *turns)))[:room]
     rank = {index: place for place, index in enumerate((*mistakes, *hits))}
     return sorted(chosen, key=rank.__getitem__)
 
@@ -310,7 +310,7 @@ def _text(answers: _Answers, names: list[str]) -> str:
     total = len(answers.labels)
     return "\n".join(
         [
-            f"{answers.right:,} of {total:,} right: accuracy {percent(answers.right / total)}.",
+            f"{answers.right:,} of {total:,} right: accuracy {100 * answers.right / total:.2f} %.",
             "",
             "Confusion matrix: a row for each true class, a column for each answer.",
             *_matrix_text(answers.counts.tolist(), names),
@@ -351,4 +351,6 @@ def _mistakes_text(answers: _Answers, names: list[str]) -> Iterator[str]:
 
 
 def _share(value: float) -> str:
+    if value in (0, 1):
+        return f"{value:.0%}".replace("%", " %")
     return "–" if math.isnan(value) else percent(value)

@@ -9,6 +9,7 @@ from itertools import product
 from math import prod
 from types import FrameType
 
+import torch
 from torch import Tensor
 
 WHOLE = 8  # an axis up to this long is shown whole
@@ -31,11 +32,17 @@ def require_dense(value: object, call: str) -> None:
         raise TypeError(f"{call} shows values, and a tensor on the 'meta' device has none.")
 
 
-def corner(shape: Sequence[int]) -> tuple[int, ...]:
-    """Return how many indices of each axis to show, so that the picture stays small."""
-    shown = [size if size <= WHOLE else CORNER for size in shape]
-    for axis in range(len(shown)):  # the leading axes give way first: they are the slices
-        while shown[axis] > 1 and prod(shown) > MOST_CELLS:
+def corner(
+    shape: Sequence[int], whole: int = WHOLE, part: int = CORNER, most: int = MOST_CELLS
+) -> tuple[int, ...]:
+    """Return how many indices of each axis to show: all up to `whole`, else `part`.
+
+    The leading axes, of which a picture shows one slice at a time, give way until `most` cells are
+    left.
+    """
+    shown = [size if size <= whole else part for size in shape]
+    for axis in range(len(shown)):
+        while shown[axis] > 1 and prod(shown) > most:
             shown[axis] -= 1
     return tuple(shown)
 
@@ -43,6 +50,23 @@ def corner(shape: Sequence[int]) -> tuple[int, ...]:
 def cell_texts(values: Tensor) -> list[str]:
     """Return every element, row by row, as text: `True`, `-3`, `0.3333`, `nan`, `1.0-2.0j`."""
     return [_text(value) for value in values.detach().cpu().flatten().tolist()]
+
+
+def rounded(*tensors: Tensor) -> bool:
+    """Say whether the short texts of some values leave out digits that their dtype holds."""
+    return any(_rounded(tensor) for tensor in tensors)
+
+
+def _rounded(values: Tensor) -> bool:
+    if not (values.is_floating_point() or values.is_complex()):
+        return False
+    exact = values.detach().cpu().flatten()
+    read = torch.tensor([complex(text) for text in cell_texts(exact)], dtype=torch.complex128, device="cpu")
+    if not values.is_complex():
+        read = read.real
+    wide = read.dtype
+    close = read.to(exact.dtype).to(wide) == exact.to(wide)
+    return not bool((close | (read != read)).all())
 
 
 def rows_text(cells: Sequence[str], shape: Sequence[int]) -> list[str]:

@@ -1,0 +1,8 @@
+"""Let `python -m firstlight` be the `firstlight` command."""
+
+import sys
+
+from firstlight.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

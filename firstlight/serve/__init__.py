@@ -1,0 +1,1 @@
+"""The local course: one Jupyter server that serves the pages and JupyterLab together."""
