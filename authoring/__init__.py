@@ -1,0 +1,1 @@
+"""What an author runs: make a lesson, check it, build its notebooks, preview its page."""

@@ -1,0 +1,166 @@
+"""Execute a solution notebook in a kernel of this environment, far from the author's own files."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_client.manager import AsyncKernelManager
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, DeadKernelError
+from nbformat import NotebookNode
+
+from authoring.notebook_file import code_cell, role
+from firstlight import course
+
+LAST_LINES = 12  # of a traceback, shown to the author
+
+_MEASURE = """\
+import json, sys
+try:
+    import resource
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+except ImportError:
+    import psutil
+    peak = psutil.Process().memory_info().peak_wset
+import torch
+print(json.dumps({"peak": peak, "torch": torch.__version__.partition("+")[0]}))
+"""
+_ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
+_FRAME = re.compile(r"(?:Cell In\[\d+\], line |<ipython-input-[^>]*>:)(\d+)")
+
+
+class FailedCell(Exception):
+    """A cell that raised, or whose check or prediction was not right.
+
+    `cell` is the cell, `line` counts from 1 in it, and the message is what it printed last.
+    """
+
+    def __init__(self, cell: NotebookNode, line: int, message: str) -> None:
+        super().__init__(message)
+        self.cell = cell
+        self.line = line
+
+
+@dataclass(frozen=True)
+class Run:
+    """What an execution took, and with which torch."""
+
+    seconds: float
+    peak_bytes: int
+    torch: str
+
+
+def execute(notebook: NotebookNode, advance: Callable[[], None] = lambda: None) -> Run:
+    """Execute a notebook in place, in a neutral folder and with a progress file of its own.
+
+    Outputs are made stable: no times, and of a progress bar the last state alone. `advance` is
+    called after each cell.
+
+    Raises:
+        FailedCell: if a cell raises, or a check in it does not pass.
+    """
+    measure = code_cell(_MEASURE)
+    notebook.cells.append(measure)
+    began = time.perf_counter()
+    try:
+        with tempfile.TemporaryDirectory(prefix="firstlight-", ignore_cleanup_errors=True) as home:
+            _run(notebook, Path(home), advance)
+    finally:
+        notebook.cells.remove(measure)
+    seconds = time.perf_counter() - began
+    _settle(notebook)
+    for cell in notebook.cells:
+        _verify(cell)
+    measured = json.loads(measure.outputs[0]["text"])
+    return Run(seconds, measured["peak"], measured["torch"])
+
+
+def _run(notebook: NotebookNode, home: Path, advance: Callable[[], None]) -> None:
+    client = NotebookClient(
+        notebook,
+        km=_kernel_manager(),
+        resources={"metadata": {"path": str(home)}},
+        timeout=None,
+        record_timing=False,
+        coalesce_streams=True,
+        extra_arguments=["--log-level=ERROR"],  # a kernel warns of TCP, which here is this machine
+        on_cell_executed=lambda **_: advance(),
+    )
+    client.owns_km = True  # so that the kernel is shut down with the client
+    try:
+        client.execute(env=_environment(home))
+    except CellExecutionError as error:
+        cell = next(cell for cell in notebook.cells if _raised(cell))
+        raise FailedCell(cell, _line(cell), _last_lines(cell)) from error
+    except DeadKernelError as error:
+        raise FailedCell(notebook.cells[0], 1, "The kernel died; was memory short?") from error
+
+
+def _kernel_manager() -> AsyncKernelManager:
+    """A manager that knows one kernel: the ipykernel beside this very Python."""
+    return AsyncKernelManager(
+        kernel_name="python3", kernel_spec_manager=KernelSpecManager(kernel_dirs=[])
+    )
+
+
+def _environment(home: Path) -> dict[str, str]:
+    """The kernel sees this checkout first and writes its progress into `home`."""
+    package = str(course.PACKAGE.parent)
+    path = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
+    return {**os.environ, "PYTHONPATH": path, "FIRSTLIGHT_HOME": str(home / "firstlight")}
+
+
+def _settle(notebook: NotebookNode) -> None:
+    """Drop what varies from run to run."""
+    notebook.metadata["language_info"] = {"name": "python"}
+    notebook.metadata.pop("widgets", None)
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)
+
+
+def _raised(cell: NotebookNode) -> bool:
+    return any(output["output_type"] == "error" for output in cell.get("outputs", ()))
+
+
+def _line(cell: NotebookNode) -> int:
+    """The line of the cell that the traceback names; its first frame is the cell's own."""
+    frame = _FRAME.search(_traceback(cell))
+    return int(frame[1]) if frame else 1
+
+
+def _traceback(cell: NotebookNode) -> str:
+    lines = (o["traceback"] for o in cell.outputs if o["output_type"] == "error")
+    return _ESCAPES.sub("", "\n".join(next(lines)))
+
+
+def _last_lines(cell: NotebookNode) -> str:
+    return "\n".join(_traceback(cell).rstrip().splitlines()[-LAST_LINES:])
+
+
+def _verify(cell: NotebookNode) -> None:
+    """Raise unless a check passed and a prediction was right; `show` says so in its output."""
+    told = _told(cell)
+    fine = {"check": told.get("outcome") == "passed", "predict": told.get("right") is True}
+    if not fine.get(role(cell), True):
+        raise FailedCell(cell, 1, _shown_text(cell) or "The cell showed nothing.")
+
+
+def _told(cell: NotebookNode) -> dict[str, Any]:
+    for output in cell.get("outputs", ()):
+        if told := output.get("metadata", {}).get("firstlight"):
+            return dict(told)
+    return {}
+
+
+def _shown_text(cell: NotebookNode) -> str:
+    shown = [o.get("text") or o.get("data", {}).get("text/plain", "") for o in cell.outputs]
+    return "\n".join(shown).strip()
