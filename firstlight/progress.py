@@ -26,7 +26,7 @@ from typing import TypeVar
 Result = TypeVar("Result")
 
 PATIENCE = 0.5  # seconds a call may wait for another notebook's write; a write takes a few ms
-VERSION = 1  # of the schema. To change it, raise it and let `_write` lift the older tables first.
+VERSION = 1  # of the schema. To change it, raise it and let `_flush` lift older tables first.
 CREATE = """
     CREATE TABLE IF NOT EXISTS events (
         id INTEGER PRIMARY KEY,
@@ -78,9 +78,7 @@ class NewerSchemaError(RuntimeError):
 
 _lock = threading.RLock()  # for the two lists below
 _unsaved: list[Event] = []  # what could not be written yet
-_known: list[
-    Event
-] = []  # what the file held when last read or written: the answer while it is busy
+_known: list[Event] = []  # what the file held when last read or written, for while it is busy
 
 
 def database_path() -> Path:
@@ -162,9 +160,8 @@ def _text(field: object) -> str:
 
 def _save() -> None:
     with _lock:
-        if not _unsaved:
-            return
-        _carefully(_flush)
+        if _unsaved:
+            _carefully(_flush)
 
 
 @cache
@@ -292,6 +289,7 @@ def _set_aside_if_damaged() -> None:
             rescued = _rescue()
             kept = _set_aside(path)
             _unsaved[:0] = rescued
+            _known.clear()
             _say(
                 f"Your progress file was damaged. It is kept as {kept}, and a new one is started, "
                 f"with {len(rescued)} records that could still be read."

@@ -141,7 +141,7 @@ def test_every_data_set_has_several_sources(source: Source) -> None:
 # --- Downloads ----------------------------------------------------------------------------------
 
 CONTENT = b"\0\0\x08\x01" + struct.pack(">I", 300_000) + random.Random(0).randbytes(300_000)
-WRONG = CONTENT[:-1] + b"!"
+WRONG = CONTENT[:-1] + bytes([CONTENT[-1] ^ 1])
 GOOD_GZIP = gzip.compress(CONTENT, 1)  # not the bytes of any other mirror, and as good
 HANG = 30.0  # seconds; far beyond the timeout the tests set
 FILE = IdxFile("good.gz", len(CONTENT), hashlib.sha256(CONTENT).hexdigest())

@@ -21,13 +21,9 @@ def test_values_stand_in_the_shape_the_header_declares() -> None:
     images = read_idx(idx(2, 3, 4))
     assert images.dtype == torch.uint8
     assert images.shape == (2, 3, 4)
-    assert [
-        images[n, row, column].item() for n, row, column in [(0, 0, 1), (0, 1, 0), (1, 0, 0)]
-    ] == [
-        201,
-        204,
-        212,
-    ]
+    assert images[0, 0, 1] == 201
+    assert images[0, 1, 0] == 204
+    assert images[1, 0, 0] == 212
     assert images.flatten().tolist() == list(VALUES)
 
 
@@ -59,6 +55,7 @@ def test_the_tensor_has_its_own_memory() -> None:
         (b"<!DOCTYPE html>", "magic number is 3c 21 44 4f"),
         (gzip.compress(idx(24)), "gzip: decompress it first"),
     ],
+    ids=["empty", "short", "another type", "no zero", "a page", "gzip"],
 )
 def test_a_wrong_magic_number_is_named(data: bytes, complaint: str) -> None:
     with pytest.raises(DataError, match=complaint):
@@ -71,7 +68,11 @@ def test_a_header_cut_off_is_named(length: int) -> None:
         read_idx(idx(2, 3, 4)[:length])
 
 
-@pytest.mark.parametrize(("values", "found"), [(VALUES[:-1], 23), (b"", 0), (VALUES + b"\0", 25)])
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [(VALUES[:-1], 23), (b"", 0), (VALUES + b"\0", 25)],
+    ids=["fewer", "none", "more"],
+)
 def test_a_wrong_number_of_values_is_named(values: bytes, found: int) -> None:
     with pytest.raises(DataError, match=f"promises 2 × 3 × 4 = 24 values, but {found} follow"):
         read_idx(idx(2, 3, 4, values=values))
@@ -100,7 +101,9 @@ def test_gzip_with_one_changed_byte_is_refused(position: int) -> None:
         gunzip(bytes(data))
 
 
-@pytest.mark.parametrize("data", [b"", b"\x1f", b"<!DOCTYPE html>", idx(24)])
+@pytest.mark.parametrize(
+    "data", [b"", b"\x1f", b"<!DOCTYPE html>", idx(24)], ids=["empty", "short", "a page", "IDX"]
+)
 def test_other_bytes_than_gzip_are_named(data: bytes) -> None:
     with pytest.raises(DataError, match="not gzip data"):
         gunzip(data)
