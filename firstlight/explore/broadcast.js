@@ -147,7 +147,7 @@ function cellPicture({ operands, axes, result }) {
   const stretched = axes.some((axis) => axis.stretched.includes(true));
   const legend = [
     stretched && el("p", { class: "legend hatched" }, "Not in memory: a cell that is used again."),
-    result.rounded && el("p", { class: "legend" }, "Values are written with four digits; they hold more."),
+    result.rounded && el("p", { class: "legend" }, result.rounded),
   ].filter(Boolean);
   return [el("div", { class: "controls" }, operators, pickers), parts.element, ...legend, told];
 }

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from firstlight.explore.frame import Explorer
 from firstlight.explore.tensors import (
+    ROUNDED,
     bytes_text,
     call_names,
     cell_texts,
@@ -31,7 +32,6 @@ OPERATORS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "*": operator.mul,
     "==": operator.eq,
 }
-ROUNDED = "Values are written with four digits; they hold more."
 LONGEST_LABEL = 12  # characters: with longer ones `a[2, 0] - b[3]` is hard to read
 
 Shape = tuple[int, ...]
@@ -147,7 +147,7 @@ def _result(a: Tensor, b: Tensor, axes: Sequence[Axis]) -> dict[str, Any]:
         "shape": shape,
         "shown": shown,
         "numel": prod(shape),
-        "rounded": rounded(*corners),
+        "rounded": ROUNDED if rounded(*corners) else None,
         "operators": [_outcome(sign, *corners, prod(shape)) for sign in OPERATORS],
     }
 
@@ -245,7 +245,7 @@ def _text(data: dict[str, Any]) -> str:
         return "\n".join([first, second, "", rule, *axes, "", data["error"], *data["notes"]])
     tables = [_table(data, outcome) for outcome in data["result"]["operators"]]
     shape = f"The result has shape {data['result']['shape']}."
-    notes = [*data["notes"], *([ROUNDED] if data["result"]["rounded"] else [])]
+    notes = [*data["notes"], *filter(None, [data["result"]["rounded"]])]
     return "\n".join([first, second, "", rule, *axes, "", shape, *notes, *tables])
 
 

@@ -83,7 +83,7 @@ def percent(probability: float) -> str:
         return "< 0.1 %"
     if probability >= 0.9995:
         return "> 99.9 %"
-    return f"{100 * probability:.1f} %"
+    return f"{math.floor(1000 * probability + 0.5) / 10:.1f} %"  # half up, as in the browser
 
 
 def first_line(error: BaseException) -> str:

@@ -16,6 +16,7 @@ from torch import Tensor
 from firstlight.explore.frame import Explorer
 from firstlight.explore.storage import Index, Storage, View, find_storages
 from firstlight.explore.tensors import (
+    ROUNDED,
     bytes_text,
     call_names,
     cell_texts,
@@ -24,6 +25,7 @@ from firstlight.explore.tensors import (
     dtype_name,
     listed,
     require_dense,
+    rounded,
 )
 
 MOST_SHOWN = 36  # cells: a storage up to this long is shown whole
@@ -45,8 +47,7 @@ def memory(*tensors: Tensor) -> Explorer:
     labels = [_label(source, number) for number, source in enumerate(sources, start=1)]
     storages = find_storages(values, labels, sources)
     company = len(storages) > 1
-    digits = any(rounded(v.values[_corner_slices(s, v)]) for s in storages for v in s.views)
-    data = {"rounded": digits, "storages": [_storage_data(s, n, company) for n, s in enumerate(storages, start=1)]}
+    data = {"storages": [_storage_data(s, n, company) for n, s in enumerate(storages, start=1)]}
     return Explorer("memory", f"The memory of {listed(labels)}", data, _text(data))
 
 
@@ -59,9 +60,7 @@ def _as_tensor(value: object) -> Tensor:
                 return torch.from_numpy(value)
         except (TypeError, ValueError) as error:
             raise TypeError(f"explore.memory cannot read this NumPy array: {error}") from error
-    require_dense(value, "explore.memory(*tensors)")
-    assert isinstance(value, Tensor)
-    return value.detach()
+    return require_dense(value, "explore.memory(*tensors)").detach()
 
 
 def _label(source: str | None, number: int) -> str:
@@ -90,6 +89,7 @@ def _view_data(
     storage: Storage, view: View, shown: tuple[int, ...], cells: Sequence[int], count: int | None
 ) -> dict[str, Any]:
     readers = [view.readers(cell) for cell in cells]
+    elements = view.values[tuple(slice(count) for count in shown)]
     return {
         "label": view.label,
         "source": None if view.source == view.label else view.source,
@@ -103,9 +103,9 @@ def _view_data(
         "steps": view.steps,
         "width": view.width,
         "formula": _formula(view),
-        "notes": _notes(storage, view, count),
+        "notes": _notes(storage, view, count) + ([ROUNDED] if rounded(elements) else []),
         "shown": shown,
-        "elements": cell_texts(view.values[tuple(slice(count) for count in shown)]),
+        "elements": cell_texts(elements),
         "readers": [[list(index) for index in indices] for indices in readers],
     }
 
@@ -148,8 +148,8 @@ def _cell_values(storage: Storage, cells: Sequence[int]) -> list[str]:
         own = range(first, first + view.values.untyped_storage().nbytes() // storage.cell_bytes)
         due = [cell for cell in cells if view.width == 1 and cell in own and cell not in texts]
         row = view.values.as_strided((len(own) // view.width,), (1,), 0)
-        places = torch.tensor([cell - first for cell in due], dtype=torch.int64)
-        texts.update(zip(due, cell_texts(row[places.to(row.device)]), strict=True))
+        places = torch.tensor([cell - first for cell in due], dtype=torch.int64, device=row.device)
+        texts.update(zip(due, cell_texts(row[places]), strict=True))
     return [texts.get(cell, "?") for cell in cells]
 
 
@@ -235,7 +235,9 @@ def _walk(view: View) -> str:
 def _formula(view: View) -> str:
     """Say at which cell an element lies, such as `Element [i, j] is cell 0 + i·4 + j·1.`"""
     letters = string.ascii_lowercase[string.ascii_lowercase.index("i") :]
-    names = [letters[axis] if axis < len(letters) else f"i{axis}" for axis in range(view.values.dim())]
+    names = [
+        letters[axis] if axis < len(letters) else f"i{axis}" for axis in range(view.values.dim())
+    ]
     terms = (f"{name}·{step}" for name, step in zip(names, view.steps, strict=True))
     element = f"Element [{', '.join(names)}]" if names else "Its element"
     verb = "is" if view.width == 1 else "begins at"

@@ -14,22 +14,25 @@ from torch import Tensor
 
 WHOLE = 8  # an axis up to this long is shown whole
 CORNER = 5  # of a longer one, this many: three grids then still fit beside or below each other
+ROUNDED = "Values are written with four digits; they hold more."
 MOST_CELLS = 1024  # in one picture, over all its slices
 
 
-def require_dense(value: object, call: str) -> None:
-    """Raise `TypeError`, in a sentence that begins with `call`, unless `value` is a plain tensor.
+def require_dense(value: object, call: str) -> Tensor:
+    """Return `value`, which must be a tensor that has a value in every cell.
 
-    Plain is what has a value in every cell: strided, and not on the "meta" device.
+    Raises `TypeError`, in a sentence that begins with `call`, for anything else: no tensor, a sparse
+    one, one on the "meta" device.
     """
     if not isinstance(value, Tensor):
-        raise TypeError(
-            f"{call} takes tensors, and this is a {type(value).__name__}: {value!r:.60}"
-        )
-    if str(value.layout) != "torch.strided":
+        seen = " ".join(repr(value).split())
+        kind = type(value).__name__
+        raise TypeError(f"{call} takes tensors, but one argument is of type {kind}: {seen:.60}")
+    if value.layout != torch.strided:
         raise TypeError(f"{call} shows dense tensors, and this one's layout is {value.layout}.")
     if value.is_meta:
         raise TypeError(f"{call} shows values, and a tensor on the 'meta' device has none.")
+    return value
 
 
 def corner(
@@ -61,7 +64,9 @@ def _rounded(values: Tensor) -> bool:
     if not (values.is_floating_point() or values.is_complex()):
         return False
     exact = values.detach().cpu().flatten()
-    read = torch.tensor([complex(text) for text in cell_texts(exact)], dtype=torch.complex128, device="cpu")
+    read = torch.tensor(
+        [complex(text) for text in cell_texts(exact)], dtype=torch.complex128, device="cpu"
+    )
     if not values.is_complex():
         read = read.real
     wide = read.dtype
