@@ -308,11 +308,7 @@ def _rescue() -> list[Event]:
 
 def _set_aside(path: Path) -> Path:
     now = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S%fZ")
-    kept = path.with_name(f"{path.stem}.damaged-{now}{path.suffix}")
-    journal = Path(f"{path}-journal")
-    if journal.exists():  # first, or it might be rolled back into the fresh file
-        journal.rename(f"{kept}-journal")
-    return path.rename(kept)
+    return path.rename(path.with_name(f"{path.stem}.damaged-{now}{path.suffix}"))
 
 
 @cache

@@ -82,7 +82,7 @@ def test_every_kind_of_data_set_gives_the_same(
     images, labels = data[0][:300], data[1][:300]
     kinds: Sequence[object] = (
         (images, labels),
-        [images, labels],
+        [images, labels.byte()],
         TensorDataset(images, labels),
         Pairs(images, labels),
         Subset(Pairs(*data), range(300)),
@@ -290,7 +290,9 @@ SMALL = nn.Sequential(nn.Flatten(), nn.Linear(16, 3))
         (SMALL, DataLoader(TensorDataset(IMAGES, LABELS)), r"pass `loader\.dataset`"),
         (SMALL, (IMAGES[:0], LABELS[:0]), "the data set is empty"),
         (SMALL, [], "the data set is empty"),
-        (SMALL, [IMAGES[0], IMAGES[1]], "item 0 is Tensor"),
+        (SMALL, list(IMAGES), "item 0 is Tensor"),
+        (SMALL, (IMAGES, LABELS[:5]), r"as many labels \(N,\); it got \(6, 1, 4, 4\) and \(5,\)"),
+        (SMALL, (IMAGES, LABELS[:, None]), r"labels \(N,\); it got .* and \(6, 1\)"),
         (SMALL, [("no image", 1)], "item 0 is tuple"),
         (SMALL, [(IMAGES[0], 1), (IMAGES[0, :, 1:], 1)], r"one shape; image 0 has \(1, 4, 4\)"),
         (SMALL, (IMAGES, LABELS.float()), r"whole numbers as labels, not torch\.float32"),

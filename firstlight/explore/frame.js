@@ -9,14 +9,13 @@ const FRAME_CSS = `
   --paper: #ffffff; --wash: rgb(61 77 183 / 0.09); --glow: rgb(178 94 9 / 0.10);
   --hatch: rgb(178 94 9 / 0.28); --on-accent: #ffffff;
   --mono: ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace;
-  display: block; margin: 1rem 0; color: var(--ink); color-scheme: light;
-  font-size: 0.9375rem; line-height: 1.5; text-align: left;
+  display: block; margin: 1rem 0; color: var(--ink); color-scheme: light; font-size: 0.9375rem;
+  line-height: 1.5; text-align: left;
 }
 :host([data-firstlight-theme="dark"]) {
   --ink: #e8e9f1; --muted: #a3a9bd; --line: #3a4056; --accent: #9aa8ff; --amber: #f2b46b;
   --paper: #171a26; --wash: rgb(154 168 255 / 0.14); --glow: rgb(242 180 107 / 0.13);
-  --hatch: rgb(242 180 107 / 0.30); --on-accent: #171a26;
-  color-scheme: dark;
+  --hatch: rgb(242 180 107 / 0.30); --on-accent: #171a26; color-scheme: dark;
 }
 *, *::before, *::after { box-sizing: border-box; }
 [hidden] { display: none !important; }
@@ -34,14 +33,25 @@ const FRAME_CSS = `
 :focus-visible { outline: 2.5px solid var(--accent); outline-offset: 2px; border-radius: 4px; }
 button, input, select { font: inherit; color: inherit; }
 code, .mono { font-family: var(--mono); font-size: 0.92em; }
-.choice { display: inline-flex; align-items: center; gap: 0.5rem; margin: 0; padding: 0; border: 0; min-width: 0; flex-wrap: wrap; }
+.choice {
+  display: inline-flex; align-items: center; gap: 0.5rem; margin: 0; padding: 0; border: 0;
+  min-width: 0; flex-wrap: wrap;
+}
 .choice legend { float: left; padding: 0; color: var(--muted); }
-.choice .options { display: inline-flex; flex-wrap: wrap; border: 1px solid var(--line); border-radius: 8px; overflow: hidden; }
+.choice .options {
+  display: inline-flex; flex-wrap: wrap; border: 1px solid var(--line); border-radius: 8px;
+  overflow: hidden;
+}
 .choice label { position: relative; padding: 0.2rem 0.7rem; cursor: pointer; }
 .choice label + label { border-left: 1px solid var(--line); }
 .choice input { position: absolute; inset: 0; opacity: 0; margin: 0; cursor: pointer; }
-.choice label:has(:checked) { background: var(--accent); color: var(--on-accent); font-weight: 600; }
-.choice label:has(:focus-visible) { outline: 2.5px solid var(--accent); outline-offset: -2.5px; box-shadow: inset 0 0 0 4px var(--paper); }
+.choice label:has(:checked) {
+  background: var(--accent); color: var(--on-accent); font-weight: 600;
+}
+.choice label:has(:focus-visible) {
+  outline: 2.5px solid var(--accent); outline-offset: -2.5px;
+  box-shadow: inset 0 0 0 4px var(--paper);
+}
 .choice .options:has(:focus-visible) { outline: 2.5px solid var(--accent); outline-offset: 2px; }
 @media (prefers-reduced-motion: no-preference) {
   .frame * { transition: background-color 120ms, border-color 120ms, opacity 120ms; }
@@ -109,7 +119,8 @@ export function choice({ label, options, value, onChange }) {
     type: "radio", name: group, value: option.value, "aria-label": option.name,
     checked: option.value === value, onchange: () => onChange(option.value),
   })));
-  return el("fieldset", { class: "choice" }, el("legend", {}, label), el("span", { class: "options" }, radios));
+  return el("fieldset", { class: "choice" },
+    el("legend", {}, label), el("span", { class: "options" }, radios));
 }
 
 // A line that explains what is pointed at; a screen reader hears it change.
@@ -120,8 +131,8 @@ export function status(attributes = {}) {
 }
 
 // Make a table of elements (rows of cells; null where there is none) one stop of the Tab key, moved
-// through by the arrow keys, Home and End (with Ctrl: the corners). onPoint(row, column, cell) is called for the cell
-// that is focused or under the pointer. Returns { point(row, column, focus = false) }.
+// through by the arrow keys, Home and End (with Ctrl: the corners). onPoint(row, column, cell) is
+// called for the cell that is focused or under the pointer. Returns { point(row, column, focus) }.
 export function rove(rows, { onPoint, onLeave }) {
   let here = null;
   const point = (row, column, focus = false) => {

@@ -1,12 +1,12 @@
-"""Write a trained network down as a list of plain operations, which `draw.js` runs in a browser.
+"""Write a trained network down as a list of plain operations, which `network.js` runs in a browser.
 
 The network runs once on one picture while `recording` keeps what PyTorch does; each call is
-translated into the small vocabulary of `draw.js`. The recording is then replayed on other pictures
+translated into the small vocabulary of `network.js`. The recording is then replayed on other pictures
 and must give the network's own answers, so a network that decides by looking at the picture's
 values is found here.
 
 To teach the browser another operation, add a line to `_TRANSLATIONS` and a function of the same
-name to `draw.js`.
+name to `network.js`.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class _BeyondError(Exception):
 
 @dataclass(frozen=True)
 class _Plain:
-    """An operation of `draw.js`: its name, its inputs (values, tensors, numbers), its settings."""
+    """An operation of `network.js`: its name, its inputs (values, tensors, numbers), its settings."""
 
     op: str
     inputs: Sequence[Any]

@@ -3,6 +3,8 @@
 // data: classes, counts[true][said], and `kept` images: [index, label, said, probability of what was
 // said, probability of the true class], with their pixels in the same order, one byte each.
 
+import { decode, paint, percent } from "./images.js";
+
 const CSS = `
 .score { margin: 0 0 1rem; }
 .score strong { font-size: 1.5rem; font-weight: 650; line-height: 1.3; }
@@ -152,7 +154,7 @@ function makeGallery({ el, status }, data, kept, releaseCell) {
   const list = el("ul", { class: "images" });
   const more = el("button", { type: "button", class: "plain", onclick: () => showMore(true) }, "Show more");
   const back = el("button", { type: "button", class: "plain", onclick: () => openMistakes("all") }, "All mistakes");
-  const filter = el("select", { "aria-label": "Mistakes that involve", onchange: () => openMistakes(filter.value) },
+  const filter = el("select", { onchange: () => openMistakes(filter.value) },
     el("option", { value: "all" }, "all classes"),
     classes.map((name, place) => el("option", { value: place }, `class ${name}`)));
   let images = [];
@@ -212,19 +214,6 @@ function card(el, { classes, width, height }, image) {
 
 // Small things ----------------------------------------------------------------------------------
 
-function decode(base64) {
-  const letters = atob(base64);
-  const bytes = new Uint8Array(letters.length);
-  for (let place = 0; place < bytes.length; place++) bytes[place] = letters.charCodeAt(place);
-  return bytes;
-}
-
-function paint(canvas, pixels, width, height) {
-  const image = new ImageData(width, height);
-  pixels.forEach((pixel, place) => image.data.set([pixel, pixel, pixel, 255], 4 * place));
-  canvas.getContext("2d").putImageData(image, 0, 0);
-}
-
 function count(number) {
   return number.toLocaleString("en");
 }
@@ -236,10 +225,4 @@ function counted(number, thing) {
 function share(part, whole) {
   if (part === whole) return whole ? "100 %" : "–";
   return part ? percent(part / whole) : "0 %";
-}
-
-function percent(probability) {
-  if (probability < 0.0005) return "< 0.1 %";
-  if (probability >= 0.9995) return "> 99.9 %";
-  return `${(100 * probability).toFixed(1)} %`;
 }

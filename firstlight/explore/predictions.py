@@ -54,7 +54,7 @@ def predictions(
         outputs = _outputs(network, images)
     names = _class_names(classes, outputs.shape[1])
     _check_labels(labels, len(names))
-    answers = _Answers.of(outputs, labels)
+    answers = _Answers.of(outputs, labels.long())
     pictures = _pictures(images)
     room = ROOM // (pictures.shape[1] * pictures.shape[2])
     kept = _select(answers, room)
@@ -143,6 +143,14 @@ def _images_and_labels(dataset: object) -> tuple[Tensor, Tensor]:
         images, labels = dataset.tensors
     elif is_images_and_labels(dataset):
         images, labels = dataset
+    elif isinstance(dataset, (tuple, list)) and [type(part) for part in dataset] == [
+        Tensor,
+        Tensor,
+    ]:
+        raise TypeError(
+            "explore.predictions needs images (N, ...) and as many labels (N,); "
+            f"it got {tuple(dataset[0].shape)} and {tuple(dataset[1].shape)}."
+        )
     else:
         images, labels = _stacked(dataset)
     if len(labels) == 0:

@@ -1,6 +1,5 @@
 """In the browser, `explore.draw` answers as PyTorch does, and prepares a drawing as MNIST was made."""
 
-import json
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -9,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 from torch import Tensor, nn
 
 from firstlight.datasets import load_mnist
@@ -394,6 +393,7 @@ def test_a_digit_can_be_drawn_with_the_keyboard_alone(show: Show, trained: nn.Mo
     page.keyboard.press("Tab")
     expect(page.get_by_role("application")).to_be_focused()
     page.keyboard.press("Space")
+    expect(page.get_by_role("status")).to_have_text("Pen down")
     for _ in range(18):
         page.keyboard.press("ArrowDown")
     page.keyboard.press("Space")
@@ -427,7 +427,7 @@ def test_drawing_over_a_test_image_starts_afresh(show: Show, trained: nn.Module)
     expect(sample).to_have_attribute("aria-pressed", "false")
 
 
-def test_a_finger_draws_and_does_not_scroll(chromium, trained: nn.Module) -> None:  # type: ignore[no-untyped-def]
+def test_a_finger_draws_and_does_not_scroll(chromium: Browser, trained: nn.Module) -> None:
     context = chromium.new_context(viewport={"width": 360, "height": 740}, has_touch=True)
     page = context.new_page()
     page.set_content(f"<!doctype html><main>{draw(trained)._repr_html_()}</main>")
@@ -479,6 +479,4 @@ def test_the_text_equivalent_is_on_the_page(show: Show, trained: nn.Module) -> N
     page = show(explorer)
     page.get_by_text("in words").click()
     expect(page.get_by_text("What it says to the example images:")).to_be_visible()
-    assert explorer.text in json.loads(
-        page.evaluate("JSON.stringify(document.querySelector('pre').textContent)")
-    )
+    assert page.locator("pre").text_content() == explorer.text

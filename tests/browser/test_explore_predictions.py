@@ -182,13 +182,13 @@ def test_the_filter_keeps_mistakes_of_one_class(
     page = show(explorer)
     said = chances.argmax(1)
     involved = ((labels == 7) | (said == 7)) & (labels != said)
-    page.get_by_role("combobox", name="Mistakes that involve").select_option("class 7")
+    page.get_by_role("combobox", name="Mistakes in").select_option("class 7")
     expect(page.get_by_role("status")).to_have_text(
         f"{int(involved.sum())} mistakes that involve 7"
     )
     show_all(page)
     assert all(involved[number] for number in shown(page))
-    page.get_by_role("combobox", name="Mistakes that involve").select_option("all classes")
+    page.get_by_role("combobox", name="Mistakes in").select_option("all classes")
     expect(page.get_by_role("status")).to_have_text(f"{int((labels != said).sum())} mistakes")
 
 

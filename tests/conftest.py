@@ -1,0 +1,15 @@
+"""What all tests share: no test touches anybody's progress or workspace."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Keep what the course records during a test in a folder of its own."""
+    home = tmp_path_factory.mktemp("firstlight-home")
+    monkeypatch.setenv("FIRSTLIGHT_HOME", str(home))
+    return home
