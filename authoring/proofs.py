@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from itertools import combinations
 from typing import Any
 
 from authoring.mutants import mutants
 from firstlight.checking import Exercise, Misconception, source
+from firstlight.checking.compare import differences
 from firstlight.checking.compose import compositions
 from firstlight.checking.judge import (
     KNOWN_MISTAKE,
@@ -15,8 +17,11 @@ from firstlight.checking.judge import (
     OUR_FAULT,
     PASSED,
     Finding,
+    accepted_fields,
     judge,
+    trials,
 )
+from firstlight.checking.observe import Signature
 
 SEEDS = range(20)
 SLOW_SEEDS = range(1)  # for a milestone, which trains a network
@@ -128,11 +133,27 @@ def faults(exercise: Exercise, seeds: range = SEEDS) -> Iterator[str]:
     yield from composition_faults(exercise)
 
 
-def table(exercise: Exercise) -> list[tuple[str, str]]:
-    """List, for every misconception, which others the probes cannot tell it from."""
-    rows = []
-    for mistake in exercise.misconceptions:
-        answer = misconception_answer(exercise, mistake)
-        named = [m.id for m in judge(exercise, answer).mistakes if m.id != mistake.id]
-        rows.append((mistake.id, ", ".join(named) or "told from all others"))
-    return rows
+def _told_by(one: list[Signature], other: list[Signature], fields: frozenset[str]) -> str:
+    """Name the first observation, and its probe, in which two wrong answers differ."""
+    for turn, (seen, theirs) in enumerate(zip(one, other, strict=True), start=1):
+        if seen.error and theirs.error:
+            if (seen.error.type, seen.error.value) != (theirs.error.type, theirs.error.value):
+                return f"the error, run {turn}"
+        elif seen.error or theirs.error:
+            return f"the error, run {turn}"
+        else:
+            found = next(differences(seen, theirs, fields, extras=True), None)
+            if found:
+                return f"{found.observation} ({found.field}), run {turn}"
+    return ""
+
+
+def pairwise(exercise: Exercise) -> dict[tuple[str, str], str]:
+    """Say for every pair of misconceptions what tells them apart; empty if nothing does."""
+    runs = list(trials(exercise, 0))
+    seen = {m.id: [trial.run(m.answer) for trial in runs] for m in exercise.misconceptions}
+    fields = accepted_fields(exercise)
+    return {
+        (one, other): _told_by(seen[one], seen[other], fields)
+        for one, other in combinations(seen, 2)
+    }

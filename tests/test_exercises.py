@@ -46,6 +46,14 @@ def test_mutants_are_rejected_or_listed(exercise: Exercise) -> None:
     assert list(proofs.mutant_faults(exercise)) == []
 
 
+@every(QUICK)
+def test_every_pair_of_misconceptions_is_told_apart_or_declared(exercise: Exercise) -> None:
+    for (one, other), told_by in proofs.pairwise(exercise).items():
+        declared = other in exercise.mistake(one).ambiguous_with
+        declared = declared or one in exercise.mistake(other).ambiguous_with
+        assert bool(told_by) != declared, f"{one} and {other}: {told_by or 'nothing'} tells them"
+
+
 @every(EXERCISES)
 def test_no_two_mistakes_together_pass_for_one_alone(exercise: Exercise) -> None:
     assert list(proofs.composition_faults(exercise)) == []
