@@ -105,7 +105,7 @@ def _read(result: Path) -> Result:
 
 def _judge(exercise: str, path: Path, ready: Path) -> dict[str, object]:
     """Run the file, check its answer and give the result as JSON can hold it."""
-    from firstlight.checking import Verdict, check_object, find_exercise
+    from firstlight.checking import Verdict, check_fully, find_exercise
 
     try:
         asked = find_exercise(exercise)
@@ -118,7 +118,7 @@ def _judge(exercise: str, path: Path, ready: Path) -> dict[str, object]:
     elif exercise not in names:
         verdict = Verdict(exercise, "not-attempted", (), (("", _missing(exercise, path, names)),))
     else:
-        verdict = check_object(asked, names[exercise])
+        verdict = check_fully(asked, names[exercise])
     found = Result(exercise, verdict.outcome, verdict.misconceptions, verdict.message)
     return asdict(found)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from firstlight.checking import Exercise, check_object, exercise, find_exercise, source
+from firstlight.checking import Exercise, check_fully, check_object, exercise, find_exercise, source
 from firstlight.checking.compare import close
 from firstlight.checking.compose import merge
 from firstlight.checking.exercise import ExerciseFault
@@ -327,3 +327,67 @@ def test_a_note_reads_the_same_in_text_and_html() -> None:
     assert "    code & more" in str(note)
     assert "<code>x &lt; y</code>" in note._repr_html_()
     assert "code &amp; more" in note._repr_html_()
+
+
+# Milestones -------------------------------------------------------------------------------------
+
+
+def milestone(run: Any, limit: float = 5.0) -> Exercise:
+    @exercise(level="milestone", minutes=1, why="It doubles.", hints=())
+    def doubled(values: torch.Tensor) -> torch.Tensor:
+        """Double every value."""
+        # solution:
+        return 2 * values
+        # end solution
+
+    doubled.probe(two_values)
+    doubled.finale("all the real values", limit)(run)
+    return doubled
+
+
+def _by_adding(values: torch.Tensor) -> torch.Tensor:
+    return values + values
+
+
+def _late_failure(values: torch.Tensor) -> torch.Tensor:
+    if len(values) > 5:
+        raise ValueError("too many")
+    return values + values
+
+
+def test_a_milestone_takes_its_last_step_only_after_everything_else() -> None:
+    taken = []
+
+    def note(answer: Any) -> tuple[bool, str]:
+        taken.append(answer)
+        return True, "98.7 % of the test images."
+
+    asked = milestone(note)
+    assert check_fully(asked, lambda values: 3 * values).outcome == "wrong"
+    assert taken == []
+    found = check_fully(asked, _by_adding)
+    assert found.outcome == "passed"
+    assert "98.7 % of the test images." in found.message
+
+
+def test_a_last_step_that_is_not_good_enough_is_wrong_and_says_so() -> None:
+    found = check_fully(
+        milestone(lambda answer: (False, "It reached 91 %; 98 % is due.")), _by_adding
+    )
+    assert found.outcome == "wrong"
+    assert "91 %" in found.message
+
+
+def test_a_last_step_shows_the_students_line_and_ends_in_time() -> None:
+    broken = milestone(lambda answer: (bool(len(answer(torch.ones(9)))), ""))
+    found = check_fully(broken, _late_failure)
+    assert found.outcome == "error"
+    assert 'raise ValueError("too many")' in found.message
+    endless = milestone(lambda answer: (bool(_forever(torch.ones(1)).sum()), ""), limit=0.2)
+    assert check_fully(endless, _by_adding).outcome == "timeout"
+
+
+def test_a_last_step_leaves_the_random_numbers_alone() -> None:
+    before = torch.get_rng_state()
+    check_fully(milestone(lambda answer: (bool(torch.randn(3).shape), "")), _by_adding)
+    assert torch.equal(torch.get_rng_state(), before)

@@ -9,7 +9,7 @@ from firstlight.checking.exercise import (
 )
 from firstlight.checking.find import all_exercises, find_exercise, lesson_exercises
 from firstlight.checking.observe import Extra
-from firstlight.checking.report import Verdict, check_object
+from firstlight.checking.report import Verdict, check_fully, check_object
 
 __all__ = [
     "Alternative",
@@ -19,6 +19,7 @@ __all__ = [
     "Misconception",
     "Verdict",
     "all_exercises",
+    "check_fully",
     "check_object",
     "exercise",
     "find_exercise",

@@ -90,6 +90,19 @@ class Misconception:
         return source.plain(self.answer)
 
 
+@dataclass(frozen=True)
+class Finale:
+    """The last step of a milestone: the student's answer on the real data.
+
+    `run(answer)` gives whether it is good enough and one sentence with the numbers. It may take
+    minutes, so it runs only for answers that have passed everything else.
+    """
+
+    claim: str
+    run: Callable[[Answer], tuple[bool, str]]
+    limit: float
+
+
 def call(answer: Answer, *inputs: Any) -> dict[str, Any]:
     """Drive a function in the plainest way: call it and observe what it returns."""
     return {"result": answer(*inputs)}
@@ -112,6 +125,7 @@ class Exercise:
     driver: Drive = call
     alternatives: tuple[Alternative, ...] = ()
     misconceptions: tuple[Misconception, ...] = ()
+    last_step: Finale | None = None
 
     # What the exercise says of itself ---------------------------------------------------------
 
@@ -219,6 +233,24 @@ class Exercise:
             )
             self.misconceptions += (made,)
             return answer
+
+        return register
+
+    def finale(
+        self, claim: str, limit: float = 900.0
+    ) -> Callable[[Callable[[Answer], tuple[bool, str]]], Callable[[Answer], tuple[bool, str]]]:
+        """Register a milestone's last step, such as training on the real data. See `Finale`.
+
+        Args:
+            claim: what the answer is to reach, in words.
+            limit: seconds that the step may take.
+        """
+
+        def register(
+            run: Callable[[Answer], tuple[bool, str]],
+        ) -> Callable[[Answer], tuple[bool, str]]:
+            self.last_step = Finale(claim, run, limit)
+            return run
 
         return register
 

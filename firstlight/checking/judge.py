@@ -16,7 +16,7 @@ from firstlight.checking.compare import ACCEPTED, FIELDS, Difference, agree, dif
 from firstlight.checking.compose import compositions
 from firstlight.checking.exercise import Answer, Exercise, Misconception
 from firstlight.checking.limits import OutOfTime, time_limit
-from firstlight.checking.observe import INPUTS_AFTER, Signature, make_inputs, run
+from firstlight.checking.observe import INPUTS_AFTER, Seen, Signature, make_inputs, run, see_error
 from firstlight.checking.undisturbed import undisturbed
 
 RUNS = 3  # every answer is run at least this often
@@ -200,6 +200,14 @@ def _composed(answers: list[Signature], runs: list[Trial]) -> tuple[Misconceptio
     return found[0] if len(found) == 1 else ()
 
 
+def error_words(seen: Seen) -> str:
+    """Tell an error that ended a last step: the student's line, then the message."""
+    told = f"    {seen.type}: {seen.value}"
+    if not seen.own:
+        return f"Your code ran, but using what it gives raises an error:\n\n{told}"
+    return f"Line {seen.line} of your code raises an error:\n\n    {seen.keys[0]}\n\n{told}"
+
+
 # Judging ----------------------------------------------------------------------------------------
 
 
@@ -292,6 +300,27 @@ def _judge(exercise: Exercise, answer: Any, seed: int) -> Finding:
     if right:
         return Finding(exercise, PASSED)
     return _wrong(exercise, answer, runs, seen)
+
+
+def take_last_step(exercise: Exercise, answer: Any) -> Finding:
+    """Run a milestone's last step on an answer that has passed everything else.
+
+    What the student's code prints, such as a progress bar, is shown. Never raises, but an
+    interrupt of the student's passes through.
+    """
+    assert exercise.last_step is not None
+    step, began = exercise.last_step, time.monotonic()
+    with undisturbed(silent=False):
+        try:
+            with time_limit(step.limit):
+                good, told = step.run(answer)
+        except OutOfTime:
+            return Finding(exercise, TIMEOUT, reason=f"It took more than {step.limit:g} seconds.")
+        except Exception as error:
+            seen = see_error(error, answer)
+            return Finding(exercise, ERROR if seen.own else WRONG, reason=error_words(seen))
+    seconds = time.monotonic() - began
+    return Finding(exercise, PASSED if good else WRONG, reason=told, seconds=seconds)
 
 
 def judge(exercise: Exercise, answer: Any, seed: int = 0) -> Finding:

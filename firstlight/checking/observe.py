@@ -145,7 +145,8 @@ def _own_line(trace: TracebackType | None, files: set[str]) -> tuple[int | None,
     return None, ""
 
 
-def _see_error(error: BaseException, answer: Answer) -> Seen:
+def see_error(error: BaseException, answer: Answer) -> Seen:
+    """Describe an exception, and where in the student's own lines it rose."""
     line, text = _own_line(error.__traceback__, _answer_files(answer))
     message = re.sub(r"\b0x[0-9a-f]+\b", "0x…", str(error))
     return Seen(
@@ -185,7 +186,7 @@ def run(exercise: Exercise, answer: Answer, probe: Probe, seed: int) -> Signatur
     except (Exception, SystemExit, KeyboardInterrupt) as error:
         if isinstance(error, KeyboardInterrupt):
             raise
-        return Signature({"error": _see_error(error, answer)})
+        return Signature({"error": see_error(error, answer)})
     seen = {name: see(value, inputs) for name, value in observed.items()}
     seen[INPUTS_AFTER] = see(_data(inputs))
     return Signature(seen)

@@ -13,7 +13,7 @@ from firstlight.checking import judge as outcomes
 from firstlight.checking.compare import Difference
 from firstlight.checking.exercise import Exercise, Misconception
 from firstlight.checking.facts import PLAIN, describe, elements, facts, shape_words, subject
-from firstlight.checking.judge import Finding, judge
+from firstlight.checking.judge import Finding, judge, take_last_step
 from firstlight.checking.observe import INPUTS_AFTER, Seen, see
 
 Section = tuple[str, str]  # a heading and its text, in which `code` stands in backticks
@@ -312,12 +312,13 @@ UNTOUCHED_CLINIC = "The code is as you found it. Find the bug, mend it, then run
 def _sections(finding: Finding) -> list[Section]:
     exercise = finding.exercise
     if finding.outcome == outcomes.PASSED:
-        return [("", exercise.why)]
+        told: list[Section] = [("Your result", finding.reason)] if finding.reason else []
+        return [*told, ("", exercise.why)]
     if finding.outcome == outcomes.NOT_ATTEMPTED:
         text = UNTOUCHED_CLINIC if exercise.level == "clinic" else UNTOUCHED
         return [("", f"{text} Stuck? `hint({exercise.name})`.")]
     if finding.outcome == outcomes.TIMEOUT:
-        return [("", TIMED_OUT.format(limit=exercise.limit))]
+        return [("", finding.reason or TIMED_OUT.format(limit=exercise.limit))]
     if finding.outcome == outcomes.OUR_FAULT:
         return [("", BROKEN), ("", textwrap.indent(finding.reason, "    "))]
     return _failed(finding)
@@ -337,6 +338,15 @@ def verdict(finding: Finding) -> Verdict:
 def check_object(exercise: Exercise, answer: Any, seed: int = 0) -> Verdict:
     """Judge an answer and put the finding into words; records nothing and shows nothing."""
     return verdict(judge(exercise, answer, seed))
+
+
+def check_fully(exercise: Exercise, answer: Any) -> Verdict:
+    """Judge an answer and, in a milestone that it passes so far, run the last step as well."""
+    found = check_object(exercise, answer)
+    if found.outcome != outcomes.PASSED or exercise.last_step is None:
+        return found
+    show(Note(f"… {exercise.name}: right so far. Now the real data: {exercise.last_step.claim}."))
+    return verdict(take_last_step(exercise, answer))
 
 
 @dataclass(frozen=True)

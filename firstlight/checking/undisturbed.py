@@ -17,11 +17,23 @@ from firstlight.checking import source
 
 
 @contextlib.contextmanager
-def undisturbed() -> Iterator[io.StringIO]:
+def _silent(caught: io.StringIO) -> Iterator[None]:
+    """Catch what is printed, and ignore warnings."""
+    with (
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(caught),
+        contextlib.redirect_stderr(caught),
+    ):
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextlib.contextmanager
+def undisturbed(*, silent: bool = True) -> Iterator[io.StringIO]:
     """Give the code inside plain defaults and put everything global back afterwards.
 
-    Inside: gradients on, default dtype float32, default device CPU, output caught in the yielded
-    buffer, warnings silent. Restored: the random state of torch (CPU and CUDA), NumPy and Python,
+    Inside: gradients on, default dtype float32, default device CPU and, if `silent`, output caught
+    in the yielded buffer and warnings ignored. Restored: the random state of torch (CPU and CUDA), NumPy and Python,
     default dtype and device, grad mode, thread count, deterministic and anomaly modes.
     """
     caught = io.StringIO()
@@ -36,11 +48,8 @@ def undisturbed() -> Iterator[io.StringIO]:
         torch.inference_mode(False),
         torch.enable_grad(),
         torch.device("cpu"),
-        warnings.catch_warnings(),
-        contextlib.redirect_stdout(caught),
-        contextlib.redirect_stderr(caught),
+        _silent(caught) if silent else contextlib.nullcontext(),
     ):
-        warnings.simplefilter("ignore")
         torch.set_default_dtype(torch.float32)
         try:
             yield caught

@@ -9,7 +9,7 @@ from typing import Any
 
 from firstlight import progress
 from firstlight.checking.find import exercise_for, find_exercise
-from firstlight.checking.report import Note, Section, check_object, show
+from firstlight.checking.report import Note, Section, check_fully, show
 
 
 def check(answer: Any, exercise: str | None = None) -> None:
@@ -24,7 +24,7 @@ def check(answer: Any, exercise: str | None = None) -> None:
     except KeyError as unknown:
         show(Note(f"✗ {unknown.args[0]}"))
         return
-    found = check_object(asked, answer)
+    found = check_fully(asked, answer)
     progress.record_check(asked.name, found.outcome, found.misconceptions)
     show(found, exercise=found.exercise, outcome=found.outcome)
 

@@ -38,7 +38,11 @@ const CSS = `
   border: 2px solid var(--amber); box-shadow: 0 0 0 1px var(--amber); background: var(--glow);
   font-weight: 700;
 }
-@media (max-width: 34rem) { .shapes th[scope="row"] { max-width: 7rem; } .shapes .size { min-width: 3.4rem; padding: 0.25rem 0.3rem; } }
+@media (max-width: 34rem) {
+  .shapes th[scope="row"] { max-width: 6.5rem; }
+  .shapes tr > :first-child { position: sticky; left: 0; background: var(--paper); }
+  .shapes .size { min-width: 3.4rem; padding: 0.25rem 0.3rem; }
+}
 .said { min-height: 1.5em; margin: 0.25rem 0 0; }
 .rule { margin: 1.1rem 0; border: 0; border-top: 1px solid var(--line); }
 .growth {
@@ -55,6 +59,7 @@ const CSS = `
   background: var(--glow);
 }
 .raised { margin: 0 0 0.5rem; font-family: var(--mono); font-size: 0.9em; overflow-wrap: anywhere; }
+.growth + .warn { margin-bottom: 0.9rem; }
 .controls code { font-size: 0.88em; }
 .picture { display: flex; flex-wrap: wrap; align-items: flex-end; gap: 0.9rem 0.5rem; }
 .term { display: flex; align-items: center; gap: 0.5rem; min-width: 0; max-width: 100%; }
@@ -78,10 +83,12 @@ const CSS = `
 
 export default function render(root, data, tools) {
   tools.style(GRID_CSS + CSS);
-  root.append(...shapeTable(data), el("hr", { class: "rule" }));
+  const [shapes, said] = shapeTable(data);
+  root.append(shapes, said, el("hr", { class: "rule" }));
+  shapes.scrollLeft = shapes.scrollWidth;  // the comparison begins at the right
   if (data.error) root.append(clash(data));
   else if (data.result.numel === 0) root.append(...data.notes.map(paragraph));
-  else root.append(growth(data), ...cellPicture(data));
+  else root.append(growth(data), cellPicture(data));
 }
 
 const code = (text, kind = null) => el("code", { class: kind }, text);
@@ -107,8 +114,9 @@ function shapeTable({ operands, axes, result }) {
   };
   const buttons = axes.map(({ axis }) => el("button", { type: "button" }, `axis ${axis}`));
   const lines = [
-    ...operands.map((operand, which) => row(operandName(operand), axes.map((axis) => sizeCell(axis, which)))),
-    row(resultName(result), axes.map((axis) => box("size plain", axis.result === null ? "✕" : axis.result))),
+    ...operands.map((operand, which) =>
+      row(operandName(operand), axes.map((axis) => sizeCell(axis, which)))),
+    row(resultName(result), axes.map((axis) => box("size plain", axis.result ?? "✕"))),
     row(el("td"), axes.map(verdictCell)),
   ];
   const head = row(el("td"), buttons.map((button) => el("th", { scope: "col" }, button)));
@@ -196,7 +204,8 @@ function cellPicture({ operands, axes, result }) {
   };
   const operation = choice({
     label: "operation",
-    options: operators.map(({ sign }) => ({ value: sign, label: code(sign), name: expression(operands, sign) })),
+    options: operators.map(({ sign }) => (
+      { value: sign, label: code(sign), name: expression(operands, sign) })),
     value: state.outcome.sign,
     onChange: (sign) => {
       state.outcome = operators.find((outcome) => outcome.sign === sign);
@@ -210,7 +219,8 @@ function cellPicture({ operands, axes, result }) {
   });
   grids.forEach(({ point }) => point(state.index));  // the result last: it is what is explained
   paint();
-  return [el("div", { class: "controls" }, operation, pickers), parts.element, ...legend(axes, result), told];
+  const controls = el("div", { class: "controls" }, operation, pickers);
+  return el("div", { class: "stage" }, controls, parts.element, legend(axes, result), told);
 }
 
 const expression = ([first, second], sign) => `${first.label} ${sign} ${second.label}`;
@@ -220,7 +230,7 @@ function legend(axes, { rounded }) {
   return [
     stretched && el("p", { class: "legend hatched" }, "Not in memory: a cell that is used again."),
     rounded && el("p", { class: "legend" }, rounded),
-  ].filter(Boolean);
+  ];
 }
 
 // What an operand gives to each cell of the result: its index there, its text, and whether that
@@ -270,7 +280,8 @@ function explanation({ outcome, on, index }, operands, sources, axes, shown) {
 
 function feeding(source, which, index, whole, axes) {
   const fed = index.map((at, axis) => (axes[axis].stretched[which] ? ":" : at));
-  const cells = axes.reduce((product, { result, stretched }) => product * (stretched[which] ? result : 1), 1);
+  const times = axes.map(({ result, stretched }) => (stretched[which] ? result : 1));
+  const cells = times.reduce((product, size) => product * size, 1);
   return sentence(`${source.name(index)} = ${source.text(index)} feeds ${indexed(whole, fed)}`,
     `${count(cells)} ${cells === 1 ? "cell" : "cells"} of the result, from one cell in memory.`);
 }

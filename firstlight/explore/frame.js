@@ -20,7 +20,7 @@ const FRAME_CSS = `
 *, *::before, *::after { box-sizing: border-box; }
 [hidden] { display: none !important; }
 .frame {
-  position: relative; overflow: hidden; border: 1px solid var(--line); border-radius: 12px;
+  position: relative; overflow: clip; border: 1px solid var(--line); border-radius: 12px;
   padding: clamp(0.8rem, 3vw, 1.25rem); padding-top: clamp(0.95rem, 3vw, 1.3rem);
 }
 .frame::before {  /* the horizon at dawn */

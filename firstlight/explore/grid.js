@@ -33,10 +33,14 @@ export const GRID_CSS = `
 .grid .copy[data-mark="here"] {
   border-style: dashed; background: transparent; color: var(--accent);
 }
+.cell { scroll-margin: 1rem 1rem 7rem; }  /* so that a focused one is not under the sentence */
 .grid .cell:focus-visible { outline-offset: 1px; border-radius: 7px; }
 .controls { display: flex; flex-wrap: wrap; gap: 0.5rem 1.5rem; margin: 0 0 0.9rem; }
-.told {
-  margin: 0.8rem 0 0; padding: 0.55rem 0.8rem; border: 1px solid var(--line); border-radius: 8px;
+.told { margin: 0.8rem 0 0; padding: 0.55rem 0.8rem; border: 1px solid var(--line); border-radius: 8px; }
+/* While a cell is pointed at, what is said of it stays in sight: a phone's height may lie between. */
+.stage:has(.grid:hover, .row:hover, .cell:focus) > .told {
+  position: sticky; bottom: 0.5rem; z-index: 2; background: var(--paper);
+  box-shadow: 0 0.5rem 0 var(--paper);
 }
 .told .line { font-family: var(--mono); font-size: 0.92em; overflow-wrap: anywhere; }
 .told .line b { color: var(--accent); }

@@ -47,6 +47,7 @@ const CSS = `
 .tensors { display: flex; flex-wrap: wrap; gap: 1.1rem 1.75rem; margin-top: 0.9rem; }
 .tensor { width: min-content; min-width: min(100%, 12.5rem); max-width: 100%; }
 .tensor p { margin: 0; }
+@media (max-width: 34rem) { .tensor { width: 100%; } }
 .tensor .facts, .tensor .notes { color: var(--muted); font-size: 0.85rem; line-height: 1.45; }
 .tensor .facts { margin-bottom: 0.25rem; }
 .tensor .notes { margin: 0.35rem 0 0; padding: 0; list-style: none; }
@@ -84,7 +85,7 @@ function storagePicture(storage) {
   const tensors = storage.views.map((view) => tensorPicture(view, point));
   const start = storage.views.find(({ elements }) => elements.length);
   return {
-    element: el("div", { class: "storage", role: "group", "aria-label": `Storage ${storage.number}` },
+    element: el("div", { class: "storage stage", role: "group", "aria-label": `Storage ${storage.number}` },
       el("p", { class: "sentence" }, storage.sentence),
       cells.length > 0 && el("div", { class: "scroll" }, row.element),
       el("div", { class: "tensors" }, tensors.map(({ element }) => element)), start && told),
@@ -114,7 +115,8 @@ function cellRow({ number, row, values, views }, cells, point) {
   const numbers = cells.map((cell) => heading(`${cell}`, "col"));
   const names = views.map(({ label }) => heading(label, "row", "name"));
   const gapBox = (gap) => el("td", { class: "gap" }, `${count(gap)} more`);
-  const table = el("table", { class: "row", role: "grid", "aria-label": `The cells of storage ${number}` },
+  const label = `The cells of storage ${number}`;
+  const table = el("table", { class: "row", role: "grid", "aria-label": label },
     el("thead", {}, line(row, heading("cell"), numbers, () => el("td", {}, "…"))),
     el("tbody", {}, line(row, heading("value"), boxes, gapBox),
       lanes.map((lane, which) => line(row, names[which], lane, () => el("td")))));
@@ -193,8 +195,9 @@ function tensorPicture(view, point) {
 }
 
 function tensorCard(view, ...picture) {
-  const { label, source, shape, stride, dtype, device, contiguous, formula, notes } = view;
-  const facts = [`shape ${tuple(shape)}`, `stride ${tuple(stride)}`, `offset ${view.storage_offset}`, dtype];
+  const { label, source, dtype, device, contiguous, formula, notes } = view;
+  const facts = [`shape ${tuple(view.shape)}`, `stride ${tuple(view.stride)}`];
+  facts.push(`offset ${view.storage_offset}`, dtype);
   if (device !== "cpu") facts.push(`on ${device}`);
   const tag = contiguous ? { kind: "", text: "contiguous" } : { kind: "loud", text: "not contiguous" };
   return el("div", { class: "tensor" },

@@ -213,3 +213,12 @@ def test_an_empty_tensor_and_a_single_value_are_shown(show):
     page = show(explore.memory(empty, single))
     expect(storage(page, 1).get_by_text("It has no element")).to_be_visible()
     expect(told(page, 2)).to_contain_text("single = 3 is at cell 0")
+
+
+def test_what_is_said_stays_in_sight_on_a_phone(page):
+    page.set_viewport_size({"width": 360, "height": 500})
+    element(page, "X", 0, 0).focus()
+    page.keyboard.press("ArrowDown")
+    box = told(page).bounding_box()
+    assert box is not None
+    assert 0 < box["y"] < box["y"] + box["height"] <= 500

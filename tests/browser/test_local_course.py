@@ -8,10 +8,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from local_course import LocalCourse, free_port, serve
 from playwright.sync_api import Browser, Page, expect
 
 from firstlight.course import load_course
-from tests.local_course import LocalCourse, free_port, serve
 
 NAME = load_course().lessons[0].name
 PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>
