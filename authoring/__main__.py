@@ -40,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     preview.set_defaults(run=_preview)
 
     site = commands.add_parser("site", help="build the site from the committed solutions")
+    site.add_argument("--keep-going", action="store_true", help="build despite warnings")
     site.set_defaults(run=_site)
     return parser
 
@@ -98,10 +99,14 @@ def _preview(asked: argparse.Namespace) -> int:
     return 0
 
 
-def _site(_: argparse.Namespace) -> int:
-    from authoring.site import build_site
+def _site(asked: argparse.Namespace) -> int:
+    from authoring.pages import StaleSolution
+    from authoring.site import SiteFault, build_site
 
-    build_site()
+    try:
+        build_site(strict=not asked.keep_going)
+    except (SiteFault, StaleSolution) as fault:
+        sys.exit(str(fault))
     return 0
 
 

@@ -5,14 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from nbformat import NotebookNode
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 
 from authoring import places
-from authoring.execution import FailedCell, execute
+from authoring.execution import FailedCell, execute, verify
 from authoring.figures import FigureFault, refresh_bitmaps
 from authoring.lesson_file import LessonFile, read_lesson
 from authoring.notebook_file import notebook_bytes, read_notebook, role, write_if_changed
@@ -50,19 +58,21 @@ def build_lessons(lessons: Sequence[Lesson], *, force: bool, console: Console) -
     with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
         for lesson in lessons:
             task = progress.add_task(lesson.name, total=None)
-
-            def advance(done: int, total: int, task: object = task) -> None:
-                progress.update(task, completed=done, total=total)  # type: ignore[arg-type]
-
             try:
-                told = build_lesson(lesson, force=force, advance=advance)
+                told = build_lesson(lesson, force=force, advance=partial(_show, progress, task))
             except BuildFault as error:
                 told = "failed"
                 failures.append(error)
-            progress.update(task, description=f"{lesson.name}: {told}", total=1, completed=1)
+            if not progress.tasks[-1].total:  # no cell was run
+                _show(progress, task, 1, 1)
+            progress.update(task, description=f"{lesson.name}: {told}")
     for failure in failures:
         console.print(f"\n{failure}", markup=False, highlight=False, soft_wrap=True)
     return not failures
+
+
+def _show(progress: Progress, task: TaskID, done: int, total: int) -> None:
+    progress.update(task, completed=done, total=total)
 
 
 def build_lesson(
@@ -167,6 +177,7 @@ def _executed(file: LessonFile, advance: Advance) -> tuple[Notebooks, str]:
 
     try:
         run = execute(solution, step)
+        verify(solution)
     except FailedCell as failed:
         raise BuildFault(_failure(file, failed)) from failed
     measured = replace(measured, torch=run.torch)

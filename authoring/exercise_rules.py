@@ -5,6 +5,7 @@ To add a rule, write such a function and name it in `EXERCISE_RULES`.
 
 from __future__ import annotations
 
+import inspect
 import re
 import traceback
 from collections import Counter
@@ -107,14 +108,14 @@ def each_teaches(file: LessonFile, exercises: Exercises) -> Iterator[FileFault]:
 
 def misconceptions_refute(file: LessonFile, exercises: Exercises) -> Iterator[FileFault]:
     """A misconception has a name, says why the idea fails and what to try, and links to a section."""
-    slugs = {heading.slug for heading in file.headings}
+    sections = {heading.anchor for heading in file.headings}
     for exercise in exercises.values():
         for mistake in exercise.misconceptions:
             for field in ("title", "why", "next"):
                 if not getattr(mistake, field).strip():
                     sentence = f"The misconception `{mistake.id}` has no `{field}`."
                     yield _at_mistake(mistake, exercise, sentence)
-            if mistake.link and mistake.link not in slugs:
+            if mistake.link and mistake.link not in sections:
                 sentence = (
                     f"The misconception `{mistake.id}` links to `{mistake.link}`, no section."
                 )
@@ -160,7 +161,7 @@ def _at(exercise: Exercise, sentence: str) -> FileFault:
 
 
 def _at_mistake(mistake: Misconception, exercise: Exercise, sentence: str) -> FileFault:
-    return FileFault(exercise.path, mistake.answer.__code__.co_firstlineno, sentence)
+    return FileFault(exercise.path, inspect.getsourcelines(mistake.answer)[1], sentence)
 
 
 EXERCISE_RULES: tuple[Rule, ...] = (

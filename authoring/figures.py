@@ -11,6 +11,7 @@ import hashlib
 import shutil
 import struct
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,9 +32,19 @@ class FigureFault(Exception):
     """A figure without a bitmap that fits it; the message says what to do."""
 
 
-def bitmap(figure: Path) -> bytes:
-    """Return a figure as PNG, for a notebook."""
-    return figure.with_suffix(".png").read_bytes()
+@dataclass(frozen=True)
+class Bitmap:
+    """A figure as PNG, and the width in CSS pixels at which it is as large as its drawing."""
+
+    png: bytes
+    width: int
+
+
+def bitmap(figure: Path) -> Bitmap:
+    """Return a figure as a notebook holds it."""
+    png = figure.with_suffix(".png").read_bytes()
+    (width,) = struct.unpack(">I", png[16:20])  # where every PNG says it
+    return Bitmap(png, width // SCALE if figure.suffix == ".svg" else width)
 
 
 def refresh_bitmaps(lesson: Lesson) -> None:

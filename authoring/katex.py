@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from pathlib import Path
 
 from py_mini_racer import MiniRacer
 
-from authoring.places import ROOT
-
-SCRIPT = ROOT / "site" / "vendor" / "katex" / "katex.min.js"
+SCRIPT = Path(__file__).resolve().parent.parent / "site" / "vendor" / "katex" / "katex.min.js"
 
 # Fonts of KaTeX that the site leaves out, by the class that asks for them.
 UNSHIPPED = re.compile(r'class="[^"]*\b(mathfrak|textfrak|mathscr|textscr|mathsf|textsf|mathtt)\b')

@@ -9,6 +9,8 @@ embedded SVG.
 from __future__ import annotations
 
 import base64
+import html
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -25,6 +27,9 @@ from firstlight.blocks import (
     split_blocks,
 )
 from firstlight.course import Lesson, load_course
+
+# Lists, fences, formulas, tables and headings begin a paragraph of their own.
+_NO_SENTENCE = re.compile(r"([-*+]|\d+[.)])\s|```|~~~|\$\$|\||#")
 
 
 @dataclass(frozen=True)
@@ -53,15 +58,17 @@ class Writer:
         return quoted(f"{title}\n\n{self.prose(block.body)}")
 
     def _note(self, block: Block) -> str:
-        return quoted(f"**{block.name.capitalize()}.** {self.prose(block.body)}")
+        return quoted(_labelled(block.name.capitalize(), self.prose(block.body)))
 
     def _summary(self, block: Block) -> str:
         return quoted(self.prose(block.body))
 
     def _figure(self, block: Block) -> str:
-        data = base64.b64encode(bitmap(self.lesson.folder / block.argument)).decode()
-        alt = block.option("alt").replace("[", "(").replace("]", ")")
-        picture = f"![{alt}](data:image/png;base64,{data})"
+        drawn = bitmap(self.lesson.folder / block.argument)
+        data = base64.b64encode(drawn.png).decode()
+        alt = html.escape(block.option("alt"))
+        source = f"data:image/png;base64,{data}"
+        picture = f'<img src="{source}" alt="{alt}" width="{drawn.width}">'
         return f"{picture}\n\n{self.prose(block.body)}".rstrip()
 
     def _predict(self, block: Block) -> str:
@@ -73,7 +80,7 @@ class Writer:
         options = [f"- **{o.letter})** {_continued(self.prose(o.text))}" for o in question.options]
         return "\n\n".join(
             (
-                f"**Predict.** {self.prose(question.question)}",
+                _labelled("Predict", self.prose(question.question)),
                 fenced(question.code, "python"),
                 "\n".join(options),
                 "*Choose first: put your letter in place of `?` below, then run the cell.*",
@@ -86,18 +93,24 @@ class Writer:
         for entry in entries:
             message = self.messages.get(entry.snippet, "")
             rows += [fenced(entry.snippet, "python"), fenced(message, "text")]
-            rows.append(f"**Cause.** {self.prose(entry.cause)}")
-            rows.append(f"**Cure.** {self.prose(entry.cure)}\n\n---")
+            rows.append(_labelled("Cause", self.prose(entry.cause)))
+            rows.append(_labelled("Cure", self.prose(entry.cure)) + "\n\n---")
         return "\n\n".join(rows).removesuffix("\n\n---")
 
     def _cards(self, block: Block) -> str:
         cards, _ = parse_cards(block.body, block.body_line)
         return "\n\n".join(
             f"**{number}.** {self.prose(card.question)}\n\n"
-            "<details><summary>Show the answer</summary>\n\n"
+            "<details style='margin-bottom: 1em'><summary>Show the answer</summary>\n\n"
             f"{self.prose(card.answer)}\n\n</details>"
             for number, card in enumerate(cards, start=1)
         )
+
+
+def _labelled(label: str, text: str) -> str:
+    """Put a bold label before a text: on its first line if that is a sentence, else above it."""
+    gap = "\n\n" if _NO_SENTENCE.match(text) else " "
+    return f"**{label}.**{gap}{text}"
 
 
 def _continued(text: str) -> str:

@@ -28,7 +28,7 @@ BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
 SECTION_LEVELS = (2, 3)
 
 INSTALL = """\
-# Finds the course: installed, in the clone around this notebook, or else (Colab) from GitHub.
+# Finds the course: installed, in the clone around this notebook, or (Colab) on GitHub.
 import subprocess
 import sys
 from pathlib import Path
@@ -39,8 +39,9 @@ except ImportError:
     if Path("../firstlight/course.toml").exists():
         sys.path.insert(0, str(Path("..").resolve()))
     else:
+        pip = [sys.executable, "-m", "pip", "install", "--quiet"]
         course = "firstlight @ git+https://github.com/{repository}"
-        subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", course], check=True)"""
+        subprocess.run([*pip, course], check=True)"""
 
 
 @dataclass(frozen=True)

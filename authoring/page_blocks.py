@@ -32,7 +32,7 @@ SPEC_LINE = re.compile(r"(?P<name>\w+): |(?:Returns?|Raises?|Yields?)\b")
 # HTML in a doctree ------------------------------------------------------------------------------
 
 
-class html_element(nodes.General, nodes.Element):  # noqa: N801  (docutils spells its nodes so)
+class html_element(nodes.General, nodes.TextElement):  # type: ignore[misc]  # noqa: N801
     """Any HTML element; what it holds are ordinary nodes."""
 
 
@@ -58,12 +58,12 @@ def visit_html_element(translator: SphinxTranslator, node: html_element) -> None
         for name, value in node["html"].items()
         if value is not False
     )
-    translator.body.append(f"<{node['tag']}{written}>")  # type: ignore[attr-defined]
+    translator.body.append(f"<{node['tag']}{written}>")
 
 
 def depart_html_element(translator: SphinxTranslator, node: html_element) -> None:
     """Close the element."""
-    translator.body.append(f"</{node['tag']}>")  # type: ignore[attr-defined]
+    translator.body.append(f"</{node['tag']}>")
 
 
 # Blocks -----------------------------------------------------------------------------------------
@@ -219,7 +219,10 @@ class ExercisePlace(PageBlock):
             *self.markdown(self.body),
             *self.order(exercise.order),
             element(
-                "div", self.code(without_order(exercise)), class_="starter", data_copy=exercise.starter
+                "div",
+                self.code(without_order(exercise)),
+                class_="starter",
+                data_copy=exercise.starter,
             ),
             self.known_mistakes(exercise),
             *self.ladder(exercise),
@@ -319,7 +322,9 @@ class GoesWrong(PageBlock):
     def entry(self, snippet: str, message: str, cause: str, cure: str) -> html_element:
         """Draw one: what is printed above, what was written below, then why and what to do."""
         kind, colon, text = message.partition(":")
+        # As it was printed: straight quotes stay straight.
         said = element("p", element("strong", kind), f"{colon}{text}", class_="message")
+        said["support_smartquotes"] = False
         reasons = element(
             "dl",
             element("dt", "Cause"), element("dd", *self.markdown(cause)),
@@ -408,4 +413,3 @@ def set_up(app: Any) -> None:
     app.add_node(html_element, html=(visit_html_element, depart_html_element))
     for name, directive in DIRECTIVES.items():
         app.add_directive(name, directive)
-

@@ -45,6 +45,7 @@ class Example:
     """A real answer of a real check, for the home page."""
 
     exercise: str
+    lesson: int
     code: str
     headline: str
     sections: tuple[tuple[str, str], ...]
@@ -116,7 +117,9 @@ def report_url(course: Course, docname: str, torch_version: str = "") -> str:
     versions = f"Firstlight {__version__}" + (f", torch {torch_version}" if torch_version else "")
     body = f"Page: {docname}\nSection: \nVersions: {versions}\n\nWhat is wrong, and what should it say?\n"
     title = f"Mistake on {docname}"
-    return f"https://github.com/{course.repository}/issues/new?title={quote(title)}&body={quote(body)}"
+    return (
+        f"https://github.com/{course.repository}/issues/new?title={quote(title)}&body={quote(body)}"
+    )
 
 
 @cache
@@ -134,13 +137,21 @@ def _example(exercise: Exercise, mistake_name: str) -> Example:
     verdict = check_object(exercise, mistake.answer)
     code = mistake.source.replace(f"def {mistake.id}(", f"def {exercise.name}(").strip()
     sections = tuple(part for part in verdict.sections if part[0] != "Read again")
-    return Example(exercise.name, code, verdict.headline, sections)
+    return Example(exercise.name, exercise.lesson.position, code, verdict.headline, sections)
 
 
 def contents(toc: str) -> str:
-    """Reduce Sphinx's table of contents to the page's sections, without the title around them."""
+    """Reduce Sphinx's table of contents to the page's sections, without the title around them.
+
+    An exercise goes by its name alone.
+    """
     soup = BeautifulSoup(toc, "html.parser")
     inner = soup.select_one("li > ul")
+    for link in soup.select("a[href^='#exercise-']"):
+        name = link.code
+        if name is not None:
+            link["class"] = "todo"
+            link.contents[0].replace_with("")
     return str(inner) if inner else ""
 
 

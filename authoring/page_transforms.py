@@ -6,21 +6,23 @@ import json
 import re
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from docutils import nodes
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util import logging
 
 from authoring.page_blocks import element, icon
-from firstlight.course import Lesson, load_course
+from firstlight.course import Foundation, Lesson, load_course
 
 logger = logging.getLogger(__name__)
 
 # An explorer's data beyond this many characters goes into a file that loads when it is scrolled to.
 LARGEST_INLINE = 50_000
 
-EXPLORER_DATA = re.compile(r'(?P<open><script type="application/json">)(?P<json>.*?)</script>', re.S)
+EXPLORER_DATA = re.compile(
+    r'(?P<open><script type="application/json">)(?P<json>.*?)</script>', re.S
+)
 EXPLORER_CODE = re.compile(
     r'<script type="module">\n(?P<code>.*)\nmount\("(?P<key>\w+)", render\);\n</script>', re.S
 )
@@ -29,13 +31,24 @@ EXPLORER_NAME = re.compile(r'data-explorer="(?P<name>\w+)"')
 PLOT_WORDS = re.compile(r'\.(?:set_)?(?:sup|fig_?)?(?:title|xlabel|ylabel)\(\s*f?"([^"{}]+)"')
 
 
+ERROR_LINE = re.compile(r"^\w*(?:Error|Exception|Warning): .{60}", re.MULTILINE)
+
+
 def lesson_of(docname: str) -> Lesson | None:
     """The lesson that a page belongs to."""
     return next((lesson for lesson in load_course().lessons if lesson.name == docname), None)
 
 
+def refresher_of(docname: str) -> Foundation | None:
+    """The refresher that a page holds."""
+    slug = docname.removeprefix("foundations/")
+    if slug == docname:
+        return None
+    return next((f for f in load_course().foundations if f.slug == slug), None)
+
+
 class LessonTop(SphinxPostTransform):
-    """Put the lesson's place in the course above its title, and the ways to its notebook below."""
+    """Put a page's place in the course above its title, and the ways to its notebook below."""
 
     default_priority = 20
     formats = ("html",)
@@ -43,12 +56,16 @@ class LessonTop(SphinxPostTransform):
     def run(self, **kwargs: Any) -> None:
         """Add both."""
         lesson = lesson_of(self.env.docname)
+        refresher = refresher_of(self.env.docname)
         title = next(self.document.findall(nodes.title), None)
-        if lesson is None or title is None:
+        if title is None:
             return
         section = title.parent
-        section.insert(section.index(title), _above(lesson))
-        section.insert(section.index(title) + 1, _below(lesson))
+        if lesson is not None:
+            section.insert(section.index(title) + 1, _below(lesson))
+            section.insert(section.index(title), _above(lesson))
+        elif refresher is not None:
+            section.insert(section.index(title), _above_refresher(refresher))
 
 
 def _above(lesson: Lesson) -> nodes.Node:
@@ -60,6 +77,15 @@ def _above(lesson: Lesson) -> nodes.Node:
         element("span", place),
         element("span", f"Module {module.number}: {module.title}"),
         element("span", f"{lesson.minutes} minutes"),
+        class_="eyebrow",
+    )
+
+
+def _above_refresher(refresher: Foundation) -> nodes.Node:
+    return element(
+        "p",
+        element("span", f"From Foundations {refresher.number}"),
+        element("span", "A refresher on one page"),
         class_="eyebrow",
     )
 
@@ -120,7 +146,9 @@ class PicturesInWords(SphinxPostTransform):
             if cell is not None and not image.get("alt"):
                 image["alt"] = plot_words("".join(code.astext() for code in _sources(cell)))
             elif not image.get("alt"):
-                logger.warning("This figure has no `:alt:` text.", location=image, type="firstlight")
+                logger.warning(
+                    "This figure has no `:alt:` text.", location=image, type="firstlight"
+                )
 
 
 def _enclosing_cell(node: nodes.Node) -> nodes.Element | None:
@@ -131,7 +159,7 @@ def _enclosing_cell(node: nodes.Node) -> nodes.Element | None:
 
 
 def _sources(cell: nodes.Element) -> list[nodes.literal_block]:
-    inputs = (part for part in cell.children if "cell_input" in part.get("classes", ()))  # type: ignore[attr-defined]
+    inputs = (part for part in cell.children if "cell_input" in part.get("classes", ()))
     return [code for part in inputs for code in part.findall(nodes.literal_block)]
 
 
@@ -146,6 +174,34 @@ def plot_words(source: str) -> str:
     return f"Picture drawn by the code above{said}."
 
 
+class LinksToCome(SphinxPostTransform):
+    """Say of a link to a lesson that is not written yet, which leads home, that it is to come."""
+
+    default_priority = 20
+    formats = ("html",)
+
+    def run(self, **kwargs: Any) -> None:
+        """Add a word to each."""
+        titles = {lesson.title for lesson in load_course().lessons if not lesson.exists}
+        for link in list(self.document.findall(nodes.reference)):
+            home = link.get("refuri", "").rpartition("/")[2].startswith("index.html")
+            if home and link.astext() in titles:
+                link.parent.insert(link.parent.index(link) + 1, nodes.Text(" (still to come)"))
+
+
+class ErrorsInOutputs(SphinxPostTransform):
+    """Mark outputs that hold an error message: it is one long line, and it wraps."""
+
+    default_priority = 20
+    formats = ("html",)
+
+    def run(self, **kwargs: Any) -> None:
+        """Mark them."""
+        for block in self.document.findall(nodes.literal_block):
+            if "output" in block.get("classes", ()) and ERROR_LINE.search(block.astext()):
+                block["classes"].append("says-error")
+
+
 class SharedExplorers(SphinxPostTransform):
     """Move the code of explorers, and data that are large, into files that pages share.
 
@@ -154,6 +210,7 @@ class SharedExplorers(SphinxPostTransform):
 
     default_priority = 20
     formats = ("html",)
+    out: ClassVar[Path]  # the site's folder
 
     def run(self, **kwargs: Any) -> None:
         """Rewrite every explorer on the page."""
@@ -184,7 +241,7 @@ class SharedExplorers(SphinxPostTransform):
     def write(self, name: str, text: str) -> str:
         """Write a file named by its content and return its address as the page sees it."""
         digest = sha256(text.encode()).hexdigest()[:10]
-        path = Path(self.app.outdir) / "_explorers" / f"{name}-{digest}.js"
+        path = self.out / "_explorers" / f"{name}-{digest}.js"
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
@@ -223,7 +280,13 @@ def data_script(key: str, data: str) -> str:
     )
 
 
+TRANSFORMS = (
+    LessonTop, NotebookLinks, LinksToCome, PicturesInWords, ErrorsInOutputs, SharedExplorers,
+)  # fmt: skip
+
+
 def set_up(app: Any) -> None:
     """Register the transforms with Sphinx."""
-    for transform in (LessonTop, NotebookLinks, PicturesInWords, SharedExplorers):
+    SharedExplorers.out = Path(app.outdir)
+    for transform in TRANSFORMS:
         app.add_post_transform(transform)

@@ -117,11 +117,14 @@ def make_server(site: Path, builds: Builds, port: int) -> ThreadingHTTPServer:
 
 
 def rebuild() -> bool:
-    """Build notebooks and site in a fresh process, which sees every change to code."""
-    for command in ("build", "site"):
-        done = subprocess.run([sys.executable, "-m", "authoring", command], cwd=places.ROOT)
+    """Build notebooks and site in fresh processes, which see every change to code.
+
+    A warning, which fails `authoring site`, is shown here and the page with it.
+    """
+    for command in (["build"], ["site", "--keep-going"]):
+        done = subprocess.run([sys.executable, "-m", "authoring", *command], cwd=places.ROOT)
         if done.returncode:
-            print(f"`{command}` failed; the page stays as it was until the next save.")
+            print(f"`{command[0]}` failed; the page stays as it was until the next save.")
             return False
     return True
 
@@ -137,9 +140,11 @@ def preview(port: int) -> None:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(f"Preview: http://127.0.0.1:{server.server_port}/  (Ctrl-C ends it)")
     try:
-        for _ in watch(*(places.ROOT / name for name in WATCHED), raise_interrupt=False):
+        for _ in watch(*(places.ROOT / name for name in WATCHED)):
             if rebuild():
                 builds.done()
+    except KeyboardInterrupt:
+        print("Preview ended.")
     finally:
         server.shutdown()
         server.server_close()

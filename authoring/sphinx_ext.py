@@ -8,11 +8,14 @@ sets formulas.
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import myst_nb.sphinx_ as myst_nb_sphinx
 from docutils import nodes
+from markupsafe import Markup, escape
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
@@ -33,6 +36,9 @@ def setup(app: Sphinx) -> dict[str, Any]:
     page_transforms.set_up(app)
     app.add_html_math_renderer("katex", (set_inline, None), (set_display, None))
     app.add_config_value("home_example", ("", ""), "html", types=(tuple,))
+    app.add_config_value("firstlight_readers", "", "env", types=(str,))
+    app.add_config_value("firstlight_plan", "", "html", types=(str,))
+    app.connect("builder-inited", add_filters)
     app.connect("html-page-context", frame_page)
     myst_nb_sphinx.notebook_to_tokens = tokens_with_lesson_lines
     return {"parallel_read_safe": True, "parallel_write_safe": True}
@@ -67,24 +73,27 @@ def _set(node: nodes.Element, *, display: bool) -> str:
 def tokens_with_lesson_lines(notebook: Any, parser: Any, env: Any, log: Any) -> list[Any]:
     """Number the lines of a page's source as in the `lesson.md` that it was made from.
 
-    MyST-NB counts within each cell; a warning could then say which page, but not which line.
+    MyST-NB would count within each cell, and a warning could not say which line is meant.
     """
+    lesson = lesson_of(Path(str(parser.options["document"]["source"])).stem)
+    if lesson is not None:
+        notebook.metadata["source_map"] = [part.line - 1 for part in read_lesson(lesson).parts]
     tokens: list[Any] = _notebook_to_tokens(notebook, parser, env, log)
-    docname = Path(str(parser.options["document"]["source"])).stem
-    lesson = lesson_of(docname)
-    if lesson is None:
-        return tokens
-    starts = [part.line for part in read_lesson(lesson).parts]
-    shift = 0
-    for token in tokens:
-        if "index" in token.meta:
-            shift = starts[token.meta["index"]] - 1
-        if token.map is not None:
-            token.map = [line + shift for line in token.map]
     return tokens
 
 
 # The frame of a page ----------------------------------------------------------------------------
+
+
+def add_filters(app: Sphinx) -> None:
+    """Give the templates what the answer of a check needs to be set as HTML."""
+    builder: Any = app.builder
+    builder.templates.environment.filters |= {"dedent": dedent, "inline_code": inline_code}
+
+
+def inline_code(text: str) -> Markup:
+    """Escape a text for HTML and set what stands in backticks as code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
 def frame_page(

@@ -31,6 +31,7 @@ Rule = Callable[[LessonFile], Iterator[Fault]]
 OBJECTIVES = "What you will be able to do"
 BOXES = ("from-foundations", "note", "tip", "warning", "figure", "summary")
 BLOCKS = (*BOXES, "predict", "exercise", "goes-wrong", "cards")
+FIGURES = (".svg", ".png")  # what pages and notebooks can show
 LONGEST_CELL = 16  # lines of code; a cell is one thought, at most about 12
 BANNED = ("simply", "just", "obviously", "easy", "easily", "trivial", "trivially")
 
@@ -88,6 +89,16 @@ def predictions_can_be_decided(file: LessonFile) -> Iterator[Fault]:
             yield Fault(question.line, sentence)
             continue
         yield from _condition_faults(question, bound)
+
+
+def snippets_are_python(file: LessonFile) -> Iterator[Fault]:
+    """What goes wrong goes wrong when it runs: a snippet is Python all the same."""
+    for entries in file.entries():
+        for entry in entries:
+            try:
+                ast.parse(entry.snippet)
+            except SyntaxError as error:
+                yield Fault(entry.line, f"The snippet is no Python: {error.msg}.")
 
 
 def _condition_faults(question: Question, bound: set[str]) -> Iterator[Fault]:
@@ -163,8 +174,8 @@ def _first_section(file: LessonFile) -> int:
 
 
 def a_section_begins_with_a_prediction(file: LessonFile) -> Iterator[Fault]:
-    """The way is predict, run, explain, do: a lesson asks before it shows."""
-    if not file.blocks("predict"):
+    """The way is predict, run, explain, do: a lesson asks before it shows; a project need not."""
+    if not file.blocks("predict") and not is_project(file.lesson):
         yield Fault(1, "The lesson has no prediction; put one before a cell that answers it.")
 
 
@@ -218,19 +229,17 @@ def cells_are_python(file: LessonFile) -> Iterator[Fault]:
 
 def verbs_are_imported(file: LessonFile) -> Iterator[Fault]:
     """The `check` and `predict` that the notebook calls were imported by a cell above."""
-    imported: set[str] = set()
-    told: set[str] = set()
+    missing = {"exercise": ["check", "hint"], "predict": ["predict"]}
     for part in file.parts:
         if isinstance(part, CodeCell):
-            imported |= _imported_names(part)
-            continue
-        verb = {"exercise": "check", "predict": "predict"}.get(getattr(part, "name", ""), "")
-        if verb and verb not in imported | told:
-            told.add(verb)
-            sentence = (
-                f"The notebook calls `{verb}` here; import it from firstlight in a cell above."
-            )
-            yield Fault(part.line, sentence)
+            found = _imported_names(part)
+            missing = {
+                name: [v for v in verbs if v not in found] for name, verbs in missing.items()
+            }
+        elif isinstance(part, Block):
+            for verb in missing.pop(part.name, ()):
+                sentence = f"The notebook calls `{verb}` here; a cell above must import it."
+                yield Fault(part.line, sentence)
 
 
 def _imported_names(cell: CodeCell) -> set[str]:
@@ -335,6 +344,10 @@ def figures_exist_and_are_described(file: LessonFile) -> Iterator[Fault]:
         used.add(path)
         if not path.is_file():
             yield Fault(block.line, f"The figure {block.argument} does not exist.")
+        if path.suffix not in FIGURES:
+            yield Fault(
+                block.line, f"The figure {block.argument} must end in {' or '.join(FIGURES)}."
+            )
         if not block.option("alt"):
             sentence = f"The figure {block.argument} has no `:alt:` that says what it shows."
             yield Fault(block.line, sentence)
@@ -351,6 +364,7 @@ def figures_exist_and_are_described(file: LessonFile) -> Iterator[Fault]:
 TEXT_RULES: tuple[Rule, ...] = (
     blocks_are_well_formed,
     predictions_can_be_decided,
+    snippets_are_python,
     title_is_the_plans,
     parts_stand_in_order,
     foundations_are_the_plans,

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from authoring import build, execution, places
 from authoring.build import BuildFault, build_lesson, build_lessons, is_stale, message
-from authoring.execution import FailedCell, execute
+from authoring.execution import FailedCell, execute, verify
 from authoring.figures import FigureFault, refresh_bitmaps, stale_bitmaps
 from authoring.lesson_file import read_lesson
 from authoring.notebook_file import code_cell, new_notebook, read_notebook
@@ -137,20 +137,20 @@ def test_outputs_are_stable_and_the_folder_is_neutral(small_course: SmallCourse)
 
 
 def shown(**told: object) -> NotebookNode:
-    """A check's cell with an output that tells of itself what is given."""
+    """A notebook with one check, whose output tells of itself what is given."""
     cell = code_cell("check(tiny_total)")
     cell.metadata["firstlight"] = {"role": "check", "exercise": "tiny_total"}
     data = {"text/plain": "tiny_total: wrong"}
     output = {"output_type": "display_data", "data": data, "metadata": {"firstlight": told}}
-    cell["outputs"] = [output]
-    return cell
+    cell["outputs"] = [NotebookNode(output)]
+    return new_notebook([cell], {})
 
 
 def test_only_a_passed_check_is_let_through():
-    execution._verify(shown(outcome="passed"))
+    verify(shown(outcome="passed"))
     for told in ({"outcome": "wrong"}, {}):
         with pytest.raises(FailedCell, match="tiny_total: wrong"):
-            execution._verify(shown(**told))
+            verify(shown(**told))
 
 
 # What can be decided without a kernel -----------------------------------------------------------

@@ -124,6 +124,13 @@ TEXT_FAULTS = {
         "calls `check`",
     ),
     "predict not imported": (", predict", "", ":::{predict}", "calls `predict`"),
+    "hint not imported": ("hint, ", "", ":::{exercise} tiny_total", "calls `hint`"),
+    "snippet of no Python": (
+        ".mean()\n```\n\nCause",
+        ".mean(\n```\n\nCause",
+        "```python\ntorch.tensor([1, 2])",
+        "snippet is no Python",
+    ),
     "belittling word": ("A mean divides", "A mean simply divides", "A mean", "“simply”"),
     "belittling word in a reply": ("Right. Py", "Right. Just so. Py", "Right. Just", "“Just”"),
     "skipped level": ("## Summary", "### Deeper\n\n##### Down", "##### Down", "skips a level"),
@@ -149,6 +156,7 @@ TEXT_FAULTS = {
         "The lesson tensors has no section `#sums`",
     ),
     "missing figure": ("figures/sum.svg", "figures/no.svg", ":::{figure}", "does not exist"),
+    "figure of another kind": ("figures/sum.svg", "figures/sum.jpg", ":::{figure}", "must end in"),
     "figure without alt": (
         ":alt: Three boxes, and an arrow to one.\n",
         "",

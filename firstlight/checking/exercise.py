@@ -304,7 +304,7 @@ def exercise(
             if level != "clinic":
                 source.starter(source.plain(reference))
         except source.MarkerFault as fault:
-            line = made.line + fault.line - 1
+            line = made.line + source.decorator_lines(reference) + fault.line - 1
             raise ExerciseFault(f"{made.path}:{line}: {reference.__name__} {fault}") from None
         return made
 

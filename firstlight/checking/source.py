@@ -42,6 +42,12 @@ def plain(definition: Callable[..., Any]) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def decorator_lines(definition: Callable[..., Any]) -> int:
+    """Count the lines of decorators that stand above a definition."""
+    whole = inspect.getsource(definition).rstrip()
+    return len(whole.splitlines()) - len(plain(definition).splitlines())
+
+
 def _marked(text: str) -> Iterator[tuple[int, str, bool]]:
     """Yield line number, line and whether it stands inside a solution; markers are left out."""
     opened = 0

@@ -29,6 +29,17 @@ def _silent(caught: io.StringIO) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def _default_device_cpu() -> Iterator[None]:
+    """Make new tensors on the CPU, at no cost where nobody has chosen another default."""
+    chosen = torch.get_default_device()
+    if chosen.type == "cpu":
+        yield
+        return
+    with torch.device("cpu"):
+        yield
+
+
+@contextlib.contextmanager
 def undisturbed(*, silent: bool = True) -> Iterator[io.StringIO]:
     """Give the code inside plain defaults and put everything global back afterwards.
 
@@ -47,7 +58,7 @@ def undisturbed(*, silent: bool = True) -> Iterator[io.StringIO]:
         torch.random.fork_rng(devices=cuda),
         torch.inference_mode(False),
         torch.enable_grad(),
-        torch.device("cpu"),
+        _default_device_cpu(),
         _silent(caught) if silent else contextlib.nullcontext(),
     ):
         torch.set_default_dtype(torch.float32)
