@@ -48,7 +48,15 @@ def start(
 
 def serve(site: Path, workspace: Workspace, port: int, browser: bool) -> int:
     """Run the server in this process until it is stopped."""
-    workspace.private.mkdir(parents=True, exist_ok=True)
+    try:
+        workspace.private.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        print(
+            f"Your notebooks can't be kept in {workspace.folder} ({error}). "
+            "Name another folder with --workspace.",
+            file=sys.stderr,
+        )
+        return 2
     try:
         from firstlight.serve.server import live_apart, make_server
     except ImportError as error:
