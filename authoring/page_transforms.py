@@ -75,7 +75,9 @@ def _above(lesson: Lesson) -> nodes.Node:
     return element(
         "p",
         element("span", place),
+        " ",
         element("span", f"Module {module.number}: {module.title}"),
+        " ",
         element("span", f"{lesson.minutes} minutes"),
         class_="eyebrow",
     )

@@ -24,16 +24,12 @@ from firstlight import course
 
 SITE = Path(__file__).resolve().parent.parent / "site"
 
-# What Furo and MyST-NB put beside the pages, and no page loads.
+# What Sphinx, Furo and MyST-NB put beside the pages, and no page loads.
 UNUSED = (
-    "styles",
-    "scripts",
-    "mystnb*.css",
-    "basic.css",
-    "debug.css",
-    "skeleton.css",
-    "pygments.css",
-)
+    "styles", "scripts", "*.png", "mystnb*.css", "basic.css", "debug.css", "skeleton.css",
+    "pygments.css", "doctools.js", "sphinx_highlight.js", "documentation_options.js",
+    "language_data.js", "searchtools.js", "*stemmer.js",
+)  # fmt: skip
 
 _COLOUR = re.compile(r"\x1b\[[\d;]*m")
 _WARNING = re.compile(r"^(?P<path>[^:\n]+\.(?:md|ipynb)):(?P<line>\d+:)?", re.MULTILINE)

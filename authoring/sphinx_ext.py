@@ -1,8 +1,8 @@
 """Teach Sphinx what a page of the course is: its blocks, its mathematics, its frame.
 
 `site/conf.py` loads this extension. What it is made of: `page_blocks` draws the blocks of a lesson,
-`page_transforms` finishes a page's text, `page_context` tells the templates where one is, `katex`
-sets formulas.
+`page_transforms` finishes a page's text, `page_context` tells the templates where one is, `page_search`
+gathers what the search looks in, `katex` sets formulas.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from markupsafe import Markup, escape
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
-from authoring import page_blocks, page_transforms
+from authoring import page_blocks, page_search, page_transforms
 from authoring.katex import TexFault, render
 from authoring.lesson_file import read_lesson
 from authoring.page_context import contents, example, page_context, with_image_sizes
@@ -34,6 +34,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Register everything with Sphinx."""
     page_blocks.set_up(app)
     page_transforms.set_up(app)
+    page_search.set_up(app)
     app.add_html_math_renderer("katex", (set_inline, None), (set_display, None))
     app.add_config_value("home_example", ("", ""), "html", types=(tuple,))
     app.add_config_value("firstlight_readers", "", "env", types=(str,))

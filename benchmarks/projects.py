@@ -60,7 +60,7 @@ def _mnist() -> tuple[Training, ...]:
     mean, std = (images / 255).mean(), (images / 255).std()
 
     def standardised(pixels: Tensor) -> Tensor:
-        return ((pixels / 255 - mean) / std)[:, None]
+        return torch.sub(pixels / 255, mean).div(std).unsqueeze(1)
 
     inputs, test_inputs = standardised(images), standardised(tests)
     runs = []

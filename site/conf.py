@@ -36,7 +36,7 @@ html_show_sourcelink = False
 html_use_index = False
 html_domain_indices = False
 html_permalinks_icon = "#"
-html_search_language = "en"
+html_additional_pages = {"search": "search.html"}
 
 # The check shown on the home page: an exercise, and the known mistake that somebody made in it.
 home_example = ("mean_squared_error", "grown_table")

@@ -82,6 +82,18 @@ def test_first_opening_copies_the_notebook(workspace: Workspace) -> None:
     assert not opened.newer
 
 
+def test_a_copy_holds_words_in_the_place_of_pictures_from_other_hosts(workspace: Workspace) -> None:
+    badge = "[![Open in Colab](https://other.host/badge.svg)](https://other.host/open)"
+    own = "![a figure](figures/memory.svg) and ![inline](data:image/png;base64,AAAA)"
+    cell = {"cell_type": "markdown", "id": "a", "metadata": {}, "source": f'{badge} "so" {own}'}
+    original = workspace.originals / f"{NAME}.ipynb"
+    original.write_text(json.dumps({**NOTEBOOK, "cells": [cell]}), encoding="utf-8")
+    copied = json.loads(workspace.open(NAME).path.read_text(encoding="utf-8"))
+    text = copied["cells"][0]["source"]
+    assert text == f'[Open in Colab](https://other.host/open) "so" {own}'
+    assert not workspace.open(NAME).newer
+
+
 def test_later_openings_leave_the_work_as_it_is(workspace: Workspace) -> None:
     path = workspace.open(NAME).path
     path.write_text("my work", encoding="utf-8")

@@ -246,10 +246,17 @@ def test_furos_caption_headings_are_gone(built_site: Path) -> None:
     assert not any(soup(page).select("[role=heading]") for page in pages(built_site))
 
 
-def test_the_search_index_finds_every_lesson(built_site: Path) -> None:
-    index = (built_site / "searchindex.js").read_text(encoding="utf-8")
-    assert all(f'"{lesson.name}"' in index for lesson in LESSONS)
-    assert '"broadcast"' in index
+def test_the_search_index_holds_every_section_and_no_answer(built_site: Path) -> None:
+    text = (built_site / "search-index.js").read_text(encoding="utf-8")
+    places_found = json.loads(text.removeprefix("const searchIndex = ").rstrip(";\n"))
+    for lesson in LESSONS:
+        mine = [place for place in places_found if place[0] == f"{lesson.name}.html"]
+        titles = [heading.title for heading in read_lesson(lesson).headings]
+        assert {title for title in titles} <= {place[3] for place in mine}
+        said = " ".join(place[4] for place in mine)
+        for exercise in lesson_exercises(lesson).values():
+            assert exercise.hints[0] not in said
+            assert exercise.order.split(".")[0].replace("`", "") in said
 
 
 def test_licences_are_shipped_beside_what_they_cover(built_site: Path) -> None:

@@ -106,6 +106,7 @@ a { color: var(--link); text-underline-offset: 0.2em; }
 a:focus-visible { outline: 3px solid currentColor; outline-offset: 3px; }
 </style>
 </head>
-<body><main><h1>{title}</h1>{body}</main></body>
+<body><main><h1>{title}</h1>{body}</main>
+<script>for (const link of document.links) link.hash = location.hash;</script></body>
 </html>
 """

@@ -97,6 +97,7 @@ def _configuration(site: Path, workspace: Workspace, port: int) -> Config:
             "app_settings_dir": str(LAB_SETTINGS),
             "check_for_updates_class": "jupyterlab.handlers.announcements.NeverCheckForUpdate",
             "extension_manager": "readonly",
+            "extra_labextensions_path": [str(LAB_SETTINGS / "extensions")],
             "news_url": None,
         },
         "KernelManager": {

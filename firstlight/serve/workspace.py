@@ -5,11 +5,22 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+REMOTE_PICTURE = re.compile(rb'!\[([^\]"\\]*)\]\(https?://[^)"\\]*\)')
+
+
+def without_remote_pictures(notebook: bytes) -> bytes:
+    """Put words in the place of pictures from other hosts, such as the Colab badge.
+
+    Here the course asks nobody: a picture's description stays, and so does the link around it.
+    """
+    return REMOTE_PICTURE.sub(rb"\1", notebook)
 
 
 def write_once(target: Path, data: bytes) -> bool:
@@ -108,7 +119,9 @@ class Workspace:
         if choice is not None and (self.folder / choice.file).is_file():
             return Opened(self.folder / choice.file, newer=choice.version != _digest(original))
         copy = self.folder / f"{name}.ipynb"
-        write_once(copy, original)  # a file that is there already is the student's, whatever it is
+        write_once(
+            copy, without_remote_pictures(original)
+        )  # a file that is there already is the student's, whatever it is
         self._choose(name, Choice(copy.name, _digest(original)))
         return Opened(copy, newer=False)
 
@@ -121,8 +134,9 @@ class Workspace:
     def add_newer(self, name: str) -> Path:
         """Put the course's newer version beside the student's copy, under the first free name."""
         original = self._original(name)
+        copy = without_remote_pictures(original)
         number = 2
-        while not write_once(self.folder / f"{name}-version-{number}.ipynb", original):
+        while not write_once(self.folder / f"{name}-version-{number}.ipynb", copy):
             number += 1
         newer = self.folder / f"{name}-version-{number}.ipynb"
         self._choose(name, Choice(newer.name, _digest(original)))

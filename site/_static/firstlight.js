@@ -87,7 +87,7 @@ function scrollers() {
       return;
     }
     element.tabIndex = 0;
-    element.setAttribute("role", "region");
+    element.setAttribute("role", "group");  // no landmark: there are many
     element.setAttribute("aria-label", names.find(([place]) => element.closest(place))?.[1] ?? "Scrolls sideways");
   };
   const observer = new ResizeObserver((entries) => entries.forEach((entry) => update(entry.target)));

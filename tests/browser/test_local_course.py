@@ -22,6 +22,7 @@ link.href = window.firstlightApp.open;
 link.textContent = "Open my notebook";
 if (link.href && window.firstlightApp.open) document.body.append(link);
 """
+BADGE = "[![Open in Colab](https://colab.example/badge.svg)](https://colab.example/open)"
 CELL = "import firstlight, sys\nprint('runs in', sys.prefix)"
 
 
@@ -37,8 +38,11 @@ def write_site(folder: Path) -> Path:
 def write_originals(folder: Path, cell: str = CELL) -> Path:
     folder.mkdir(exist_ok=True)
     code = {"cell_type": "code", "execution_count": None, "id": "a", "metadata": {}, "outputs": []}
+    badge = {"cell_type": "markdown", "id": "b", "metadata": {}, "source": BADGE}
+    filler = [{**badge, "id": f"m{n}", "source": "A line.\n\n" * 20} for n in range(20)]
+    far = {**badge, "id": "far-down", "source": "You are far down."}
     notebook = {
-        "cells": [{**code, "source": cell}],
+        "cells": [badge, {**code, "source": cell}, *filler, far],
         "metadata": {"kernelspec": {"display_name": "P", "language": "python", "name": "python3"}},
         "nbformat": 4,
         "nbformat_minor": 5,
@@ -102,7 +106,7 @@ def test_work_survives_an_update_of_the_course(
 ) -> None:
     open_notebook(page, course)
     page.wait_for_url(f"**/lab/tree/{NAME}.ipynb")
-    page.locator(".jp-Notebook .cm-content").first.click(timeout=60_000)
+    page.locator(".jp-CodeCell .cm-content").first.click(timeout=60_000)
     page.keyboard.press("Control+End")
     page.keyboard.type("\n# my own work")
     page.keyboard.press("Control+s")
@@ -116,3 +120,18 @@ def test_work_survives_an_update_of_the_course(
     page.get_by_role("link", name="Open the new version beside it").click()
     page.wait_for_url(f"**/lab/tree/{NAME}-version-2.ipynb")
     assert "my own work" in mine.read_text(encoding="utf-8")
+
+
+def test_a_link_to_a_cell_leads_there_also_past_an_update(
+    page: Page, course: LocalCourse, tmp_path: Path
+) -> None:
+    page.goto(course.url)
+    page.goto(f"{course.root}/course/open/{NAME}#cell-id=far-down")
+    expect(page.get_by_text("You are far down.")).to_be_in_viewport(timeout=60_000)
+
+    write_originals(tmp_path / "originals", "print('second version')")
+    page.goto(f"{course.root}/course/open/{NAME}#cell-id=far-down")
+    page.get_by_role("link", name="Open the new version beside it").click()
+    page.wait_for_url(f"**/lab/tree/{NAME}-version-2.ipynb*")
+    notebook = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
+    expect(notebook.get_by_text("You are far down.")).to_be_in_viewport(timeout=60_000)
