@@ -400,7 +400,8 @@ def without_order(exercise: Exercise, *, solved: bool = False) -> str:
     end = start
     while not _closes(lines[end], first=end == start):
         end += 1
-    return "\n".join([*lines[:start], *lines[end + 1 :]])
+    rest = lines[end + 1 :]
+    return "\n".join([*lines[:start], *(rest[1:] if rest and not rest[0].strip() else rest)])
 
 
 def _closes(line: str, *, first: bool) -> bool:

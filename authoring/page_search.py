@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from authoring.page_blocks import html_element
 
 HIDDEN_CLASSES = {"fold", "replies", "cell_output"}
 INDEX = "search-index.js"
+STRAIGHT = str.maketrans("‘’“”", "''\"\"")  # as a keyboard writes them
 
 Place = tuple[str, str, str]  # anchor, title, text
 
@@ -32,7 +34,11 @@ class SearchTexts(EnvironmentCollector):
         texts(env).pop(docname, None)
 
     def merge_other(
-        self, app: Sphinx, env: BuildEnvironment, docnames: set[str], other: BuildEnvironment
+        self,
+        app: Sphinx,
+        env: BuildEnvironment,
+        docnames: AbstractSet[str],
+        other: BuildEnvironment,
     ) -> None:
         """Take over what another process has read."""
         texts(env).update({name: texts(other)[name] for name in docnames if name in texts(other)})
@@ -46,9 +52,7 @@ class SearchTexts(EnvironmentCollector):
 
 def texts(env: BuildEnvironment) -> dict[str, list[Place]]:
     """The sections by page, as Sphinx remembers them from build to build."""
-    if not hasattr(env, "firstlight_texts"):
-        env.firstlight_texts = {}  # type: ignore[attr-defined]
-    kept: dict[str, list[Place]] = env.firstlight_texts
+    kept: dict[str, list[Place]] = vars(env).setdefault("firstlight_texts", {})
     return kept
 
 
@@ -58,7 +62,7 @@ def sections(doctree: nodes.document) -> Iterator[Place]:
         first = section.children[0]
         title = first.astext() if isinstance(first, nodes.title) else ""
         words = " ".join(said for child in section.children[1:] for said in visible(child))
-        yield section["ids"][0], title, " ".join(words.split())
+        yield section["ids"][0], title, " ".join(words.split()).translate(STRAIGHT)
 
 
 def visible(node: nodes.Node) -> Iterator[str]:
@@ -67,7 +71,8 @@ def visible(node: nodes.Node) -> Iterator[str]:
         yield node.astext()
     if isinstance(node, nodes.section | nodes.raw | nodes.math | nodes.math_block):
         return
-    if HIDDEN_CLASSES & class_names(node):
+    button = isinstance(node, html_element) and node["tag"] == "button"
+    if button or HIDDEN_CLASSES & class_names(node):
         return
     for child in node.children:
         yield from visible(child)

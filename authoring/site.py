@@ -32,7 +32,9 @@ UNUSED = (
 )  # fmt: skip
 
 _COLOUR = re.compile(r"\x1b\[[\d;]*m")
-_WARNING = re.compile(r"^(?P<path>[^:\n]+\.(?:md|ipynb)):(?P<line>\d+:)?", re.MULTILINE)
+_WARNING = re.compile(
+    r"^(?P<path>(?:[A-Z]:)?[^:\n]+\.(?:md|ipynb)):(?P<line>\d+:)?", re.MULTILINE | re.IGNORECASE
+)
 
 
 class SiteFault(Exception):
@@ -138,6 +140,7 @@ def _tidy(out: Path, source: Path) -> None:
         sources = [(source / page.relative_to(out)).with_suffix(kind) for kind in (".md", ".ipynb")]
         if page.name != "search.html" and not any(path.is_file() for path in sources):
             page.unlink()
+    shutil.rmtree(out / "_sources", ignore_errors=True)
     for pattern in UNUSED:
         for path in (out / "_static").glob(pattern):
             shutil.rmtree(path) if path.is_dir() else path.unlink()

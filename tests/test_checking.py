@@ -99,7 +99,7 @@ def test_a_left_over_blank_is_pointed_out() -> None:
         (None, "You passed None"),
         (Exercise, "you passed a class"),
         (lambda: 1, "cannot be called with the 1 argument"),
-        (lambda a, b: a, "of the order: (values)"),
+        (lambda a, b: a, "of the docstring: (values)"),
     ],
 )
 def test_the_wrong_kind_of_object_is_explained(answer: Any, words: str) -> None:
@@ -126,6 +126,42 @@ def test_exit_and_prints_do_not_escape(capsys: pytest.CaptureFixture[str]) -> No
 
     assert outcome(leaving) == "error"
     assert capsys.readouterr().out == ""
+
+
+def test_what_the_answer_prints_is_shown_when_it_is_wrong() -> None:
+    def talking(values: torch.Tensor) -> torch.Tensor:
+        print("shape", tuple(values.shape))
+        return values
+
+    assert "Your code printed\n      shape (2,)" in check_object(twice, talking).message
+
+
+def test_strange_errors_and_results_are_the_answers_not_ours() -> None:
+    class Strange(BaseException):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    def raising(values: torch.Tensor) -> Any:
+        raise Strange
+
+    assert outcome(raising) == "error"
+    assert outcome(lambda values: torch.ones(2, device="meta")) == "wrong"
+    assert outcome(lambda values: values.to_sparse()) == "wrong"
+
+
+def test_settings_that_the_answer_changes_are_put_back() -> None:
+    def meddling(values: torch.Tensor) -> torch.Tensor:
+        torch.set_printoptions(precision=1)
+        np.seterr(all="ignore")
+        torch.set_default_device("meta")
+        torch.set_float32_matmul_precision("medium")
+        return 2 * values
+
+    shown = repr(torch.tensor(0.123456))
+    before = (np.geterr(), torch.get_default_device(), torch.get_float32_matmul_precision())
+    check_object(twice, meddling)
+    assert (np.geterr(), torch.get_default_device(), torch.get_float32_matmul_precision()) == before
+    assert repr(torch.tensor(0.123456)) == shown
 
 
 def test_a_mistake_nobody_named_gets_plain_facts() -> None:
@@ -220,6 +256,18 @@ def test_an_endless_loop_times_out_on_another_thread() -> None:
     thread.start()
     thread.join(timeout=10)
     assert found == ["timeout"]
+
+
+def _swallowing(values: torch.Tensor) -> torch.Tensor:
+    while True:
+        try:  # noqa: SIM105 (what a student might write; nearly all the time is spent inside)
+            time.sleep(0.01)
+        except BaseException:
+            pass
+
+
+def test_an_endless_loop_that_swallows_everything_times_out() -> None:
+    assert outcome(_swallowing) == "timeout"
 
 
 def test_a_limit_that_is_kept_leaves_nothing_behind() -> None:

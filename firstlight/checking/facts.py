@@ -10,7 +10,14 @@ import torch
 from firstlight.checking.compare import TOLERANCE, Difference, _as_tensor, close
 from firstlight.checking.observe import INPUTS_AFTER, Seen
 
-SHOWN = 16  # elements that are printed; a longer tensor is described by its shape
+SHOWN = 24  # elements that are printed; a longer tensor is described by its shape
+KIND_WORDS = {
+    "tensor": "a tensor",
+    "array": "a NumPy array",
+    "number": "a Python number",
+    "bool": "True or False",
+    "text": "text",
+}
 PLAIN = ("number", "text", "bool", "none")
 
 
@@ -26,11 +33,18 @@ def _number(value: float | int) -> str:
     return f"{value:.4g}" if math.isfinite(value) else str(value)
 
 
+def _literal(value: float | int) -> str:
+    """Write a number as Python reads it back: a whole float keeps its point."""
+    text = _number(value)
+    whole = isinstance(value, float) and text.lstrip("-").isdigit()
+    return f"{text}." if whole else text
+
+
 def _elements(value: torch.Tensor) -> str:
     """Print the elements as nested lists, four significant digits each."""
     if value.dim() == 0:
         item = value.item()
-        return str(item) if isinstance(item, bool | complex) else _number(item)
+        return str(item) if isinstance(item, bool | complex) else _literal(item)
     return "[" + ", ".join(_elements(part) for part in value) + "]"
 
 
@@ -161,7 +175,9 @@ def _shape_facts(seen: Seen, due: Seen) -> Iterator[str]:
     ours, theirs = seen.shape or (), due.shape or ()
     yield f"its shape is {_shape(ours)}; due is {_shape(theirs)}"
     size, expected = math.prod(ours), math.prod(theirs)
-    if ours == theirs[::-1] and len(ours) > 1:
+    if not theirs and size > 1:
+        yield f"one number was due and {size} came: is a reduction missing?"
+    elif ours == theirs[::-1] and len(ours) > 1:
         yield "the axes are in reverse order"
     elif sorted(ours) == sorted(theirs):
         yield "the axes are in another order"
@@ -179,6 +195,8 @@ def _kind_fact(difference: Difference) -> str:
         return "it is missing"
     if seen.kind == "none" and difference.observation == "result":
         return f"the function returns None; due is {describe(due)}. Is there a `return`?"
+    if seen.kind in KIND_WORDS and due.kind in KIND_WORDS:
+        return f"it is {KIND_WORDS[seen.kind]}; due is {KIND_WORDS[due.kind]}"
     return f"it is {describe(seen)}; due is {describe(due)}"
 
 

@@ -43,7 +43,9 @@ def find_exercise(name: str) -> Exercise:
     known = all_exercises()
     if name in known:
         return known[name]
-    near = difflib.get_close_matches(name, known, n=3) or list(known)[:3]
+    near = difflib.get_close_matches(name, known, n=3)
+    if not near:
+        raise KeyError(f"No exercise is named `{name}`. Pass your function under its own name.")
     raise KeyError(
         f"No exercise is named `{name}`. Did you mean {' or '.join(map('`{}`'.format, near))}?"
     )
@@ -51,13 +53,17 @@ def find_exercise(name: str) -> Exercise:
 
 def _names_of(answer: Any, frame: FrameType | None) -> list[str]:
     """List the names an object may go by: its own, its class's, and the caller's variables."""
-    names = []
-    own = getattr(answer, "__name__", None)
+    names: list[str] = []
+    try:
+        own = getattr(answer, "__name__", None)
+        inner = getattr(answer, "func", None)  # functools.partial
+        inner = getattr(inner, "__name__", None)
+    except Exception:  # an object of the student's that cannot be asked
+        own = inner = None
     if isinstance(own, str):
         names.append(own)
-    inner = getattr(answer, "func", None)  # functools.partial
-    if inner is not None and isinstance(getattr(inner, "__name__", None), str):
-        names.append(inner.__name__)
+    if isinstance(inner, str):
+        names.append(inner)
     if frame is not None and answer is not None and answer is not ...:
         for scope in (frame.f_locals, frame.f_globals):
             names += [name for name, value in list(scope.items()) if value is answer]
@@ -84,9 +90,9 @@ def exercise_for(answer: Any, depth: int = 1) -> Exercise:
     for name in names:
         if name in known:
             return known[name]
-    if getattr(answer, "__name__", "<lambda>") != "<lambda>" and callable(answer):
+    if names[0] != "<lambda>" and callable(answer):
         return find_exercise(names[0])
     raise KeyError(
         f"This is an object of type `{type(answer).__name__}`, and no exercise goes by its name. "
-        "Pass the function or class that you wrote, without calling it: `check(my_function)`."
+        "Pass the function or class that you wrote, without calling it."
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import io
 import time
 import traceback
 from collections.abc import Iterator
@@ -53,6 +54,7 @@ class Finding:
     outside: tuple[str, ...] = ()
     seconds: float = 0.0
     blank: int | None = None
+    printed: str = ""
 
 
 @dataclass
@@ -133,7 +135,7 @@ def _object_words(answer: Any) -> str:
 
 
 def _signature_reason(exercise: Exercise, answer: Any) -> str:
-    """Say how the parameters differ from those of the order; empty if they fit."""
+    """Say how the parameters differ from those of the docstring; empty if they fit."""
     try:
         ours, theirs = inspect.signature(answer), inspect.signature(exercise.reference)
     except (TypeError, ValueError):
@@ -147,7 +149,7 @@ def _signature_reason(exercise: Exercise, answer: Any) -> str:
         due = ", ".join(p.name for p in wanted)
         return (
             f"`{exercise.name}{ours}` cannot be called with the {len(wanted)} "
-            f"argument{'s' * (len(wanted) != 1)} of the order: ({due})."
+            f"argument{'s' * (len(wanted) != 1)} of the docstring: ({due})."
         )
     return ""
 
@@ -249,12 +251,13 @@ def _result_words(difference: Difference, fields: frozenset[str]) -> str:
     return f"the result is {kind}" + (f" of the right {' and '.join(order)}" if order else "")
 
 
-def _wrong(exercise: Exercise, answer: Any, runs: list[Trial], seen: list[Signature]) -> Finding:
+def _wrong(
+    exercise: Exercise, answer: Any, runs: list[Trial], seen: list[Signature], prints: list[str]
+) -> Finding:
     """Explain an answer that differs from the reference."""
     fields = accepted_fields(exercise)
-    pairs = list(zip(runs, seen, strict=True))
-    shown = next((t, s) for t, s in pairs if not agree(s, t.due, fields))
-    trial, signature = shown
+    shown = next(i for i, s in enumerate(seen) if not agree(s, runs[i].due, fields))
+    trial, signature = runs[shown], seen[shown]
     mistakes = _named(seen, runs)
     together = False
     if not mistakes:
@@ -274,10 +277,11 @@ def _wrong(exercise: Exercise, answer: Any, runs: list[Trial], seen: list[Signat
         inputs=make_inputs(exercise.probes[trial.index], trial.seed),
         outside=_outside_data(answer),
         blank=source.blank_line(answer),
+        printed=prints[shown],
     )
 
 
-def _judge(exercise: Exercise, answer: Any, seed: int) -> Finding:
+def _judge(exercise: Exercise, answer: Any, seed: int, caught: io.StringIO) -> Finding:
     reason = _kind_reason(exercise, answer)
     if reason:
         return Finding(exercise, WRONG, reason=reason)
@@ -287,8 +291,9 @@ def _judge(exercise: Exercise, answer: Any, seed: int) -> Finding:
     if reason:
         return Finding(exercise, WRONG, reason=reason)
     fields = accepted_fields(exercise)
-    runs, seen, right = [], [], True
+    runs, seen, prints, right = [], [], [], True
     for trial in trials(exercise, seed):
+        before = caught.tell()
         try:
             with time_limit(exercise.limit):
                 signature = trial.run(answer)
@@ -296,10 +301,11 @@ def _judge(exercise: Exercise, answer: Any, seed: int) -> Finding:
             return Finding(exercise, TIMEOUT)
         runs.append(trial)
         seen.append(signature)
+        prints.append(caught.getvalue()[before:])
         right = right and agree(signature, trial.due, fields)
     if right:
         return Finding(exercise, PASSED)
-    return _wrong(exercise, answer, runs, seen)
+    return _wrong(exercise, answer, runs, seen, prints)
 
 
 def take_last_step(exercise: Exercise, answer: Any) -> Finding:
@@ -332,9 +338,9 @@ def judge(exercise: Exercise, answer: Any, seed: int = 0) -> Finding:
         seed: makes the probes; students always meet the same ones.
     """
     began = time.monotonic()
-    with undisturbed():
+    with undisturbed() as caught:
         try:
-            found = _judge(exercise, answer, seed)
+            found = _judge(exercise, answer, seed, caught)
         except BrokenCheck as fault:
             found = Finding(exercise, OUR_FAULT, reason=str(fault))
         except OutOfTime:

@@ -18,6 +18,7 @@ from firstlight.checking.exercise import Answer, Exercise, Probe
 from firstlight.checking.undisturbed import keeping_globals
 
 INPUTS_AFTER = "the inputs afterwards"
+LONGEST = 600  # characters of an error's message that are kept
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,8 @@ def see(value: Any, inputs: tuple[Any, ...] = (), *, extra: bool = False) -> See
     if isinstance(value, Extra):
         return see(value.value, inputs, extra=True)
     name = type(value).__name__
+    if isinstance(value, torch.Tensor) and value.layout is not torch.strided:
+        return Seen("other", None, type=f"{value.layout} Tensor", extra=extra)
     if isinstance(value, torch.Tensor):
         own = _storage(value)
         shared = (i for i, given in enumerate(inputs) if own and _storage(given) == own)
@@ -126,6 +129,14 @@ def see(value: Any, inputs: tuple[Any, ...] = (), *, extra: bool = False) -> See
     return Seen("other", name, type=name, extra=extra)
 
 
+def _see_anything(value: Any, inputs: tuple[Any, ...] = ()) -> Seen:
+    """Copy a value, or say of one that has no plain elements that it cannot be read."""
+    try:
+        return see(value, inputs)
+    except (RuntimeError, NotImplementedError, RecursionError, MemoryError, TypeError, ValueError):
+        return Seen("other", None, type=f"{type(value).__name__} without readable elements")
+
+
 # Errors ---------------------------------------------------------------------------------------
 
 
@@ -148,7 +159,11 @@ def _own_line(trace: TracebackType | None, files: set[str]) -> tuple[int | None,
 def see_error(error: BaseException, answer: Answer) -> Seen:
     """Describe an exception, and where in the student's own lines it rose."""
     line, text = _own_line(error.__traceback__, _answer_files(answer))
-    message = re.sub(r"\b0x[0-9a-f]+\b", "0x…", str(error))
+    try:
+        message = re.sub(r"\b0x[0-9a-f]+\b", "0x…", str(error))
+    except Exception:  # an exception of the student's that cannot be printed
+        message = "(its message cannot be printed)"
+    message = message if len(message) <= LONGEST else f"{message[:LONGEST]} …"
     return Seen(
         "error", message, type=type(error).__name__, line=line, own=line is not None, keys=(text,)
     )
@@ -181,12 +196,10 @@ def run(exercise: Exercise, answer: Answer, probe: Probe, seed: int) -> Signatur
     try:
         with keeping_globals(answer):
             observed = dict(exercise.driver(answer, *inputs))
-    except limits.OutOfTime:
+    except (limits.OutOfTime, KeyboardInterrupt):
         raise
-    except (Exception, SystemExit, KeyboardInterrupt) as error:
-        if isinstance(error, KeyboardInterrupt):
-            raise
+    except BaseException as error:  # also SystemExit, and whatever a student derives from it
         return Signature({"error": see_error(error, answer)})
-    seen = {name: see(value, inputs) for name, value in observed.items()}
-    seen[INPUTS_AFTER] = see(_data(inputs))
+    seen = {name: _see_anything(value, inputs) for name, value in observed.items()}
+    seen[INPUTS_AFTER] = _see_anything(_data(inputs))
     return Signature(seen)

@@ -19,6 +19,7 @@ from firstlight.checking.observe import INPUTS_AFTER, Seen, see
 Section = tuple[str, str]  # a heading and its text, in which `code` stands in backticks
 
 WIDTH = 88
+PRINTED = 10  # lines of the student's own output that are shown
 MISTAKE = "The mistake"
 CODE_STYLE = (
     "margin:.3em 0;padding:0;background:none;color:inherit;white-space:pre-wrap;line-height:1.45"
@@ -156,7 +157,7 @@ def _table(rows: list[tuple[str, str, str]]) -> str:
 
 
 def _given(finding: Finding) -> list[tuple[str, str, str]]:
-    """Set the probe's inputs in rows, by the names of the order's parameters."""
+    """Set the probe's inputs in rows, by the names of the docstring's parameters."""
     if finding.exercise.kind == "class":
         return []
     pairs = zip(_names(finding), finding.inputs, strict=False)
@@ -181,7 +182,7 @@ def _compared(difference: Difference) -> list[tuple[str, str, str]]:
 
 def _chosen(finding: Finding) -> Difference:
     """Pick the difference that shows the mistake best."""
-    wanted = {mistake.shows for mistake in finding.mistakes} - {""}
+    wanted = {mistake.shows for mistake in finding.mistakes} - {""} or {INPUTS_AFTER}
     for difference in finding.differing:
         if difference.observation in wanted:
             return difference
@@ -193,7 +194,7 @@ def _error_evidence(finding: Finding, error: Seen) -> str:
         told = f"Line {error.line} of your code raises an error:"
         code = f"    {error.keys[0]}\n\n" if error.keys and error.keys[0] else ""
     else:
-        told = "Your code ran, but using what it gives, as the order says, raises an error:"
+        told = "Your code ran, but using what it gives, as the docstring says, raises an error:"
         code = ""
     given = _given(finding)
     table = f"{_table(given)}\n\n" if given else ""
@@ -255,8 +256,9 @@ def _mistake_sections(finding: Finding) -> list[Section]:
 def _plain_sections(finding: Finding) -> list[Section]:
     """The sections of an answer that is wrong in a way nobody has named yet."""
     sections: list[Section] = [("Evidence", _evidence(finding))]
-    others = [d.observation for d in finding.differing if d is not finding.differing[0]]
-    others = ["an input that was only to be read" if o == INPUTS_AFTER else o for o in others]
+    shown = None if finding.seen and finding.seen.error else _chosen(finding)
+    others = [d.observation for d in finding.differing if d is not shown]
+    others = ["what comes back" if name == "result" else name for name in others]
     if others and finding.seen and not finding.seen.error:
         sections.append(("Also different", _sentence(_listed(tuple(others)))))
     if finding.blank:
@@ -270,7 +272,7 @@ def _plain_sections(finding: Finding) -> list[Section]:
     else:
         name = finding.exercise.name
         sections.append(("Try next", f"Run your code on an input as small as this one and compare "
-                         f"each step with the order. `hint({name})` gives a nudge."))  # fmt: skip
+                         f"each step with the docstring. `hint({name})` gives a nudge."))  # fmt: skip
     return sections
 
 
@@ -293,8 +295,20 @@ def _failed(finding: Finding) -> list[Section]:
     if finding.right:
         sections.append(("Right so far", _sentence(_listed(finding.right))))
     if finding.mistakes:
-        return sections + _mistake_sections(finding) + _link(finding, finding.mistakes)
-    return sections + _plain_sections(finding)
+        told = _mistake_sections(finding) + _link(finding, finding.mistakes)
+    else:
+        told = _plain_sections(finding)
+    return sections + told + _printed(finding)
+
+
+def _printed(finding: Finding) -> list[Section]:
+    """Show what the student's own code printed on the probe that is shown."""
+    lines = [line[:200] for line in finding.printed.splitlines() if line.strip()]
+    if not lines:
+        return []
+    more = [f"… and {len(lines) - PRINTED} more lines"] if len(lines) > PRINTED else []
+    text = "\n".join(f"    {line}" for line in [*lines[:PRINTED], *more])
+    return [("Your code printed", text)]
 
 
 TIMED_OUT = (
@@ -313,7 +327,7 @@ def _sections(finding: Finding) -> list[Section]:
     exercise = finding.exercise
     if finding.outcome == outcomes.PASSED:
         told: list[Section] = [("Your result", finding.reason)] if finding.reason else []
-        return [*told, ("", exercise.why)]
+        return [*told, ("One way", exercise.why)]
     if finding.outcome == outcomes.NOT_ATTEMPTED:
         text = UNTOUCHED_CLINIC if exercise.level == "clinic" else UNTOUCHED
         return [("", f"{text} Stuck? `hint({exercise.name})`.")]

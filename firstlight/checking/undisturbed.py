@@ -5,15 +5,46 @@ from __future__ import annotations
 import contextlib
 import copy
 import io
+import os
 import random
+import sys
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from firstlight.checking import source
+
+Settings = dict[str, Any]
+
+
+def _settings() -> Settings:
+    """Note what a student's code might set for the whole session."""
+    return {
+        "device": torch.get_default_device(),
+        "matmul": torch.get_float32_matmul_precision(),
+        "torch print": copy.copy(torch._tensor_str.PRINT_OPTS),
+        "numpy print": np.get_printoptions(),
+        "numpy errors": np.geterr(),
+        "recursion": sys.getrecursionlimit(),
+        "folder": Path.cwd(),
+    }
+
+
+def _restore_settings(kept: Settings) -> None:
+    """Set back whatever has changed."""
+    if torch.get_default_device() != kept["device"]:
+        torch.set_default_device(kept["device"])
+    torch.set_float32_matmul_precision(kept["matmul"])
+    torch._tensor_str.PRINT_OPTS = kept["torch print"]
+    np.set_printoptions(**kept["numpy print"])
+    np.seterr(**kept["numpy errors"])
+    sys.setrecursionlimit(kept["recursion"])
+    if Path.cwd() != kept["folder"]:
+        os.chdir(kept["folder"])
 
 
 @contextlib.contextmanager
@@ -53,6 +84,7 @@ def undisturbed(*, silent: bool = True) -> Iterator[io.StringIO]:
     deterministic = torch.are_deterministic_algorithms_enabled()
     anomaly = torch.is_anomaly_enabled()
     python_state, numpy_state = random.getstate(), np.random.get_state()
+    settings = _settings()
     cuda = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call, unused-ignore]
     with (
         torch.random.fork_rng(devices=cuda),
@@ -71,6 +103,7 @@ def undisturbed(*, silent: bool = True) -> Iterator[io.StringIO]:
             if torch.are_deterministic_algorithms_enabled() != deterministic:
                 torch.use_deterministic_algorithms(deterministic)
             torch.autograd.set_detect_anomaly(anomaly)
+            _restore_settings(settings)
             random.setstate(python_state)
             np.random.set_state(numpy_state)
 

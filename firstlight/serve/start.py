@@ -76,8 +76,8 @@ def serve(site: Path, workspace: Workspace, port: int, browser: bool) -> int:
         server.start()
     finally:
         withdraw(workspace)
-    print(f"\nThe course has stopped. Your notebooks are in {workspace.folder}")
-    return 0
+    print(f"\nThe course has stopped. Your notebooks are in {workspace.folder}", flush=True)
+    os._exit(0)  # the server's idle worker threads would sometimes hold up the end for ever
 
 
 def welcome(running: Running, workspace: Workspace, browser: bool) -> None:

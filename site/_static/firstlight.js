@@ -78,7 +78,7 @@ function copyButtons() {
 
 // What is wider than its place scrolls, and is then a stop of the Tab key with a name.
 function scrollers() {
-  const names = [[".cell_output", "Output, scrolls sideways"], [".highlight", "Code, scrolls sideways"], [".katex-display", "Formula, scrolls sideways"], [".table-wrapper", "Table, scrolls sideways"]];
+  const names = [[".cell_output", "Output, scrolls sideways"], [".highlight", "Code, scrolls sideways"], [".katex-display", "Formula, scrolls sideways"], [".table-wrapper", "Table, scrolls sideways"], ["figure", "Figure, scrolls sideways"]];
   const update = (element) => {
     const wide = element.scrollWidth > element.clientWidth + 1;
     if (wide === element.hasAttribute("tabindex")) return;
@@ -87,11 +87,11 @@ function scrollers() {
       return;
     }
     element.tabIndex = 0;
-    element.setAttribute("role", "group");  // no landmark: there are many
+    if (element.tagName !== "FIGURE") element.setAttribute("role", "group");  // no landmark: there are many
     element.setAttribute("aria-label", names.find(([place]) => element.closest(place))?.[1] ?? "Scrolls sideways");
   };
   const observer = new ResizeObserver((entries) => entries.forEach((entry) => update(entry.target)));
-  for (const element of all("article pre:not([tabindex]), .katex-display, .table-wrapper, .output.text_html")) observer.observe(element);
+  for (const element of all("article pre:not([tabindex]), .katex-display, .table-wrapper, .output.text_html, figure")) observer.observe(element);
 }
 
 // Predictions --------------------------------------------------------------------------------------
@@ -126,7 +126,7 @@ function reading() {
   const read = new Set(memory.get(key) ?? []);
   const tick = (id) => {
     const link = links.get(id);
-    if (!link || link.classList.contains("read")) return;
+    if (!link || link.matches(".read, .todo")) return;  // an exercise is passed, not read
     link.classList.add("read");
     link.append(make("span", { className: "unseen", textContent: " (read)" }));
   };
@@ -226,7 +226,11 @@ function exerciseStates() {
     place.textContent = state.passed ? `✓ Passed, ${attempts}` : `Not passed yet, ${attempts}`;
     place.classList.add(state.passed ? "passed" : "tried");
     place.hidden = false;
-    if (state.passed) find(`.contents a[href="#exercise-${line.dataset.exercise}"]`)?.classList.add("passed");
+    const link = find(`.contents a[href="#exercise-${line.dataset.exercise}"]`);
+    if (state.passed && link) {
+      link.classList.add("passed");
+      link.append(make("span", { className: "unseen", textContent: " (passed)" }));
+    }
   }
   for (const step of all("li[data-exercises]")) {
     const names = step.dataset.exercises.split(" ").filter(Boolean);

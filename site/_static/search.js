@@ -58,7 +58,7 @@ function excerpt({ text, patterns }) {
 }
 
 function show() {
-  const query = field.value;
+  const query = field.value.replace(/[‘’]/g, "'").replace(/[“”]/g, '"');  // as in the index
   const found = search(query);
   const items = found.slice(0, SHOWN).map((place) => element("li", {},
     element("p", { className: "where", textContent: place.anchor ? place.pageTitle : "Page" }),

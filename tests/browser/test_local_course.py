@@ -77,6 +77,8 @@ def open_notebook(page: Page, course: LocalCourse) -> None:
 
 
 def run_first_cell(page: Page) -> None:
+    ready = page.locator(".jp-Notebook-ExecutionIndicator[data-status='idle']")
+    expect(ready).to_be_visible(timeout=120_000)
     cell = page.locator(".jp-Notebook .jp-CodeCell").first
     cell.locator(".cm-content").click(timeout=60_000)
     page.keyboard.press("Control+Enter")
@@ -127,11 +129,11 @@ def test_a_link_to_a_cell_leads_there_also_past_an_update(
 ) -> None:
     page.goto(course.url)
     page.goto(f"{course.root}/course/open/{NAME}#cell-id=far-down")
-    expect(page.get_by_text("You are far down.")).to_be_in_viewport(timeout=60_000)
+    far = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) p", has_text="You are far down.")
+    expect(far).to_be_in_viewport(timeout=60_000)
 
     write_originals(tmp_path / "originals", "print('second version')")
     page.goto(f"{course.root}/course/open/{NAME}#cell-id=far-down")
     page.get_by_role("link", name="Open the new version beside it").click()
     page.wait_for_url(f"**/lab/tree/{NAME}-version-2.ipynb*")
-    notebook = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
-    expect(notebook.get_by_text("You are far down.")).to_be_in_viewport(timeout=60_000)
+    expect(far).to_be_in_viewport(timeout=60_000)

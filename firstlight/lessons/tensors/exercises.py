@@ -23,7 +23,7 @@ from firstlight.checking import Extra, exercise
 def to_float_tensor(table: np.ndarray) -> torch.Tensor:
     """Turn a NumPy array of numbers into a tensor that a model can use.
 
-    table: an array of any shape and any number type (int64, float32, float64).
+    table: an array of any shape, of int64, float32 or float64.
     Returns a float32 tensor of the same shape with memory of its own: changing `table`
     afterwards must not change the tensor.
     """
@@ -35,21 +35,23 @@ def to_float_tensor(table: np.ndarray) -> torch.Tensor:
 @to_float_tensor.drive
 def convert_then_edit(answer, table):
     tensor = answer(table)
-    before = tensor.clone() if isinstance(tensor, torch.Tensor) else tensor
+    if not isinstance(tensor, torch.Tensor):
+        return {"result": tensor}
+    before = tensor.clone()
     table += 100
-    after = tensor.clone() if isinstance(tensor, torch.Tensor) else tensor
+    unchanged = torch.equal(before, tensor)
     table -= 100
-    return {"result": before, "the tensor after the array was changed": after}
+    return {"result": before, "the tensor stays the same when `table` is edited": unchanged}
 
 
 @to_float_tensor.probe
 def three_measurements(g):
-    return (torch.randn(3, generator=g).numpy(),)  # float32: where sharing is easy to miss
+    return (torch.randn(3, generator=g).numpy().astype(np.float64),)
 
 
 @to_float_tensor.probe
-def double_table(g):
-    return (torch.randn(4, 3, generator=g, dtype=torch.float64).numpy(),)
+def a_table_of_float32(g):  # where sharing is easy to miss
+    return (torch.randn(2, 3, generator=g).numpy(),)
 
 
 @to_float_tensor.probe
@@ -83,9 +85,9 @@ def shared_as_is(table):
 
 @to_float_tensor.misconception(
     title="The array's own dtype came along, in a copy",
-    why="`torch.tensor` copies the numbers but also keeps the array's dtype, and NumPy's is float64 unless "
-    "somebody asked for less. Layers hold float32, and mixing the two raises an error later.",
-    next="`torch.tensor` takes one more argument.",
+    why="The numbers were copied, and their dtype with them. NumPy's is float64 unless somebody asked for less. "
+    "Layers hold float32, and mixing the two raises an error later.",
+    next="Ask for float32.",
     link="what-a-tensor-is",
 )
 def copied_as_is(table):
@@ -94,12 +96,12 @@ def copied_as_is(table):
 
 @to_float_tensor.misconception(
     title="The tensor still shares the array's memory",
-    why="`.float()` makes a new tensor only if the dtype has to change. An array that is float32 already "
-    "comes through `from_numpy(...).float()` untouched, and array and tensor stay two names for the same "
-    "memory. That works until somebody edits the array.",
+    why="A change of dtype makes a new tensor only if there is something to change. An array that is float32 already "
+    "comes through untouched, and array and tensor stay two names for the same memory. That works until "
+    "somebody edits the array.",
     next="Make a copy whatever dtype comes in.",
     link="arrays-and-tensors-can-share-memory",
-    shows="the tensor after the array was changed",
+    shows="the tensor stays the same when `table` is edited",
 )
 def shared_if_already_float(table):
     return torch.from_numpy(table).float()
@@ -164,6 +166,16 @@ def a_dark_batch(g):
 
 
 @brighten.probe
+def a_sideways_image(g):  # its memory is not in reading order
+    return torch.randint(0, 256, (4, 3), generator=g, dtype=torch.uint8).T, -255
+
+
+@brighten.probe
+def a_black_out(g):
+    return torch.randint(0, 256, (2, 4), generator=g, dtype=torch.uint8), 255
+
+
+@brighten.probe
 def a_glaring_batch(g):
     return torch.randint(100, 256, (3, 5), generator=g, dtype=torch.uint8), 200
 
@@ -176,24 +188,13 @@ def through_floats(images, amount):
 @brighten.misconception(
     title="The bytes wrapped around",
     why="A uint8 has 256 values and counts in a circle: 250 + 10 is 4, and 0 - 1 is 255. The brightest pixels "
-    "turn black, and nothing warns you.",
-    next="Give the sum more room before you add.",
+    "come out dark, and nothing warns you. A `clamp` helps only while the numbers are still wide, and only if its "
+    "result is kept: every byte lies between 0 and 255 already.",
+    next="Give the sum more room before you add, then clamp, then turn it into bytes.",
     link="dtypes-decide-what-arithmetic-means",
 )
 def wrapped_around(images, amount):
     return images + amount
-
-
-@brighten.misconception(
-    title="Clamped after the bytes had wrapped around",
-    why="`clamp(0, 255)` comes too late: the sum is a uint8 already, it has wrapped around, and every uint8 lies "
-    "between 0 and 255, so there is nothing left to clamp.",
-    next="Change the dtype first, then add, then clamp.",
-    link="dtypes-decide-what-arithmetic-means",
-    ambiguous_with=("wrapped_around",),
-)
-def clamped_too_late(images, amount):
-    return (images + amount).clamp(0, 255)
 
 
 @brighten.misconception(
@@ -278,22 +279,22 @@ def flatten_images(images: torch.Tensor) -> torch.Tensor:
 
 @flatten_images.probe
 def two_tiny_images(g):
-    return (torch.randn(2, 1, 2, 3, generator=g, dtype=torch.float64),)
+    return (torch.randn(2, 1, 2, 3, generator=g),)
 
 
 @flatten_images.probe
 def colour_images(g):
-    return (torch.randn(4, 3, 2, 5, generator=g, dtype=torch.float64),)
+    return (torch.randn(4, 3, 2, 5, generator=g),)
 
 
 @flatten_images.probe
 def permuted_images(g):  # not contiguous, as after `permute`
-    return (torch.randn(3, 4, 5, 2, generator=g, dtype=torch.float64).permute(0, 3, 1, 2),)
+    return (torch.randn(3, 4, 5, 2, generator=g).permute(0, 3, 1, 2),)
 
 
 @flatten_images.probe
 def one_image(g):
-    return (torch.randn(1, 2, 3, 3, generator=g, dtype=torch.float64),)
+    return (torch.randn(1, 2, 3, 3, generator=g),)
 
 
 @flatten_images.alternative("`-1` stands for whatever length is left.")
@@ -373,17 +374,22 @@ def channels_first(images: torch.Tensor) -> torch.Tensor:
 
 @channels_first.probe
 def one_small_picture(g):
-    return (torch.arange(12.0, dtype=torch.float64).reshape(1, 2, 3, 2),)
+    return (torch.arange(12.0).reshape(1, 2, 3, 2),)
 
 
 @channels_first.probe
 def wide_pictures(g):
-    return (torch.randn(2, 3, 5, 4, generator=g, dtype=torch.float64),)
+    return (torch.randn(2, 3, 5, 4, generator=g),)
+
+
+@channels_first.probe
+def grey_pictures(g):
+    return (torch.randn(2, 3, 4, 1, generator=g),)
 
 
 @channels_first.probe
 def square_pictures(g):  # H = W: where swapped axes keep the shape
-    return (torch.randn(3, 4, 4, 3, generator=g, dtype=torch.float64),)
+    return (torch.randn(3, 4, 4, 3, generator=g),)
 
 
 @channels_first.alternative("`movedim` names the one axis that moves.")
@@ -421,7 +427,7 @@ def lying_on_its_side(images):
 
 @channels_first.misconception(
     title="The axes in full reverse",
-    why="`permute(3, 2, 1, 0)` turns all axes around, so the batch comes last. `.T` did the same on older versions.",
+    why="`permute(3, 2, 1, 0)` turns all axes around, so the batch comes last. `.T` does the same here, and PyTorch is giving that up.",
     next="The batch axis keeps its place: the first number is 0.",
     link="reshape-view-permute",
 )
@@ -468,7 +474,7 @@ def pick_scores(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
 @pick_scores.probe
 def three_rows(g):
-    return torch.randn(3, 4, generator=g, dtype=torch.float64).round(decimals=1), torch.tensor(
+    return torch.randn(3, 4, generator=g).round(decimals=1), torch.tensor(
         [2, 0, 3]
     )
 
@@ -476,14 +482,19 @@ def three_rows(g):
 @pick_scores.probe
 def more_rows(g):
     return (
-        torch.randn(6, 5, generator=g, dtype=torch.float64),
+        torch.randn(6, 5, generator=g),
         torch.randint(0, 5, (6,), generator=g),
     )
 
 
 @pick_scores.probe
+def one_row(g):
+    return torch.randn(1, 3, generator=g), torch.tensor([2])
+
+
+@pick_scores.probe
 def as_many_rows_as_classes(g):
-    return torch.randn(4, 4, generator=g, dtype=torch.float64), torch.tensor([1, 3, 0, 0])
+    return torch.randn(4, 4, generator=g), torch.tensor([1, 3, 0, 0])
 
 
 @pick_scores.alternative(
@@ -560,7 +571,7 @@ def highest_pair(scores, labels):
     minutes=6,
     why="Both shapes are made equal before the subtraction, so nothing is left to broadcast.",
     hints=(
-        "What is the shape of (5, 1) minus (5,)? Ask `explore.broadcast`.",
+        "What is the shape of (5, 1) minus (5,)? Ask `explore.broadcast(torch.ones(5, 1), torch.ones(5))`.",
         "Give both the same shape first: take an axis from `pred`, or give one to `target`.",
         "`target[:, None]` has the shape (N, 1). `pred[:, 0]` has the shape (N,).",
     ),
@@ -579,20 +590,20 @@ def mean_squared_error(pred: torch.Tensor, target: torch.Tensor) -> torch.Tensor
 
 @mean_squared_error.probe
 def three_predictions(g):
-    pred = torch.tensor([[1.0], [2.0], [4.0]], dtype=torch.float64)
-    return pred, torch.tensor([1.0, 3.0, 7.0], dtype=torch.float64)
+    pred = torch.tensor([[1.0], [2.0], [4.0]])
+    return pred, torch.tensor([1.0, 3.0, 7.0])
 
 
 @mean_squared_error.probe
 def many_predictions(g):
-    pred = torch.randn(7, 1, generator=g, dtype=torch.float64)
-    return pred, 3 * torch.randn(7, generator=g, dtype=torch.float64) + 1
+    pred = torch.randn(7, 1, generator=g)
+    return pred, 3 * torch.randn(7, generator=g) + 1
 
 
 @mean_squared_error.probe
 def one_prediction(g):
-    pred = torch.randn(1, 1, generator=g, dtype=torch.float64)
-    return pred, 2 + torch.randn(1, generator=g, dtype=torch.float64)
+    pred = torch.randn(1, 1, generator=g)
+    return pred, 2 + torch.randn(1, generator=g)
 
 
 @mean_squared_error.alternative("PyTorch's own loss, on equal shapes.")
@@ -686,16 +697,18 @@ def python_number(pred, target):
     minutes=8,
     why="The axes of length 1 make every row of `a` meet every row of `b`: (N, 1, D) and (1, M, D) give (N, M, D).",
     hints=(
-        "Without loops: bring the shapes to (N, 1, D) and (1, M, D) and subtract.",
+        "Without a loop, every row of `a` has to meet every row of `b`. Which shapes would stretch against each other?",
+        "Bring them to (N, 1, D) and (1, M, D) and subtract.",
         "After subtracting, the coordinates lie on the last axis. Square, sum over it, take the root.",
         "`a[:, None, :]` inserts the axis.",
     ),
 )
 def pairwise_distances(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """Measure the distance from every point of `a` to every point of `b`, without a loop.
+    """Measure the distance from every point of `a` to every point of `b`.
 
     a: (N, D), b: (M, D), one point per row.
-    Returns (N, M): element (i, j) is the Euclidean distance between a[i] and b[j].
+    Returns (N, M): element (i, j) is the Euclidean distance between a[i] and b[j]. A loop would
+    do it; broadcasting does it at once.
     """
     # solution:
     gaps = a[:, None, :] - b[None, :, :]  # (N, 1, D) - (1, M, D) -> (N, M, D)
@@ -705,20 +718,26 @@ def pairwise_distances(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 
 @pairwise_distances.probe
 def points_on_a_grid(g):
-    a = torch.tensor([[0.0, 0.0], [3.0, 0.0]], dtype=torch.float64)
-    return a, torch.tensor([[0.0, 4.0], [1.0, 1.0], [3.0, 5.0]], dtype=torch.float64)
+    a = torch.tensor([[0.0, 0.0], [3.0, 0.0]])
+    return a, torch.tensor([[0.0, 4.0], [1.0, 1.0], [3.0, 5.0]])
 
 
 @pairwise_distances.probe
 def points_in_space(g):
-    a = torch.randn(5, 3, generator=g, dtype=torch.float64)
-    return a, torch.randn(4, 3, generator=g, dtype=torch.float64) + 1
+    a = torch.randn(5, 3, generator=g)
+    return a, torch.randn(4, 3, generator=g) + 1
+
+
+@pairwise_distances.probe
+def a_point_meets_itself(g):  # where a root of rounding errors would be NaN
+    a = 10 + torch.randn(6, 3, generator=g)
+    return a, a.clone()
 
 
 @pairwise_distances.probe
 def as_many_as_coordinates(g):
-    a = torch.randn(3, 3, generator=g, dtype=torch.float64)
-    return a, torch.randn(3, 3, generator=g, dtype=torch.float64)
+    a = torch.randn(3, 3, generator=g)
+    return a, torch.randn(3, 3, generator=g)
 
 
 @pairwise_distances.alternative("PyTorch has it ready.")
@@ -800,9 +819,9 @@ def summed_over_points(a, b):
 def softmax_rows(logits: torch.Tensor) -> torch.Tensor:
     """Turn each row of scores into probabilities: exp(row) / sum(exp(row)).
 
-    logits: (N, C), of any size, 1000 too.
-    Returns (N, C): every element is finite and at least 0, and every row sums to 1. Write it
-    with tensor operations, without PyTorch's own softmax.
+    logits: (N, C), of any magnitude: 1000 and -1000, too.
+    Returns (N, C): every element is finite and at least 0, and every row sums to 1. PyTorch has
+    this ready as `softmax`; the point is to see what it takes.
     """
     # solution:
     shifted = logits - logits.amax(1, keepdim=True)
@@ -813,18 +832,24 @@ def softmax_rows(logits: torch.Tensor) -> torch.Tensor:
 
 @softmax_rows.probe
 def two_rows(g):
-    return (torch.tensor([[0.0, 1.0, 3.0], [2.0, 2.0, 2.0]], dtype=torch.float64),)
+    return (torch.tensor([[0.0, 1.0, 3.0], [2.0, 2.0, 2.0]]),)
 
 
 @softmax_rows.probe
 def square_table(g):  # N = C: where a missing keepdim stays silent
-    return (2 * torch.randn(4, 4, generator=g, dtype=torch.float64),)
+    return (2 * torch.randn(4, 4, generator=g),)
 
 
 @softmax_rows.probe
 def huge_and_tiny(g):
-    rows = torch.randn(3, 5, generator=g, dtype=torch.float64)
-    return (rows + torch.tensor([[1000.0], [0.0], [-1000.0]], dtype=torch.float64),)
+    rows = torch.randn(3, 5, generator=g)
+    return (rows + torch.tensor([[1000.0], [0.0], [-1000.0]]),)
+
+
+@softmax_rows.probe
+def far_apart(g):  # where only the row's own maximum is safe
+    rows = torch.tensor([[0.0, 1000.0, 5.0], [1000.0, -1000.0, 0.0], [-1000.0, 0.0, 1000.0]])
+    return (rows + torch.randn(3, 3, generator=g),)
 
 
 @softmax_rows.alternative("Subtract the logarithm of the sum and take the exponential last.")
@@ -932,21 +957,27 @@ def affine(x: torch.Tensor, W: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 
 @affine.probe
 def two_examples(g):
-    x = torch.tensor([[1.0, 2.0, 0.0], [0.0, 1.0, -1.0]], dtype=torch.float64)
-    W = torch.tensor([[1.0, 0.0, 2.0], [0.5, -1.0, 1.0]], dtype=torch.float64)
-    return x, W, torch.tensor([10.0, 20.0], dtype=torch.float64)
+    x = torch.tensor([[1.0, 2.0, 0.0], [0.0, 1.0, -1.0]])
+    W = torch.tensor([[1.0, 0.0, 2.0], [0.5, -1.0, 1.0]])
+    return x, W, torch.tensor([10.0, 20.0])
 
 
 @affine.probe
 def wider_layer(g):
-    x, W = (torch.randn(*s, generator=g, dtype=torch.float64) for s in ((4, 3), (5, 3)))
-    return x, W, torch.randn(5, generator=g, dtype=torch.float64)
+    x, W = (torch.randn(*s, generator=g) for s in ((4, 3), (5, 3)))
+    return x, W, torch.randn(5, generator=g)
+
+
+@affine.probe
+def one_example_one_output(g):
+    x, W = torch.randn(1, 3, generator=g), torch.randn(1, 3, generator=g)
+    return x, W, torch.randn(1, generator=g)
 
 
 @affine.probe
 def all_lengths_equal(g):  # N = in = out: where wrong products keep the shape
-    x, W = (torch.randn(3, 3, generator=g, dtype=torch.float64) for _ in range(2))
-    return x, W, torch.randn(3, generator=g, dtype=torch.float64)
+    x, W = (torch.randn(3, 3, generator=g) for _ in range(2))
+    return x, W, torch.randn(3, generator=g)
 
 
 @affine.alternative("`F.linear` is what `nn.Linear` calls.")
@@ -1054,13 +1085,14 @@ def look_at_the_noise(answer, x, std, seed):
     again = answer(x, std, seed)
     other = answer(x, std, seed + 1)
     return {
-        "the result's shape and dtype": [noisy.shape, noisy.dtype],
+        "the result's shape": noisy.shape,
+        "the result's dtype": noisy.dtype,
+        "every element has noise of its own": len(noise.unique()) > 0.9 * noise.numel(),
         "the same seed gives the same noise": torch.equal(noisy, again),
         "another seed gives other noise": not torch.equal(noisy, other),
         "the global random numbers are left alone": torch.equal(due_next, came_next),
         "the noise has mean 0": bool(noise.mean().abs() < 0.1),
         "the noise has the standard deviation asked for": bool((noise.std() - 1).abs() < 0.1),
-        "every element has noise of its own": len(noise.unique()) > 0.9 * noise.numel(),
         "some noise lies beyond two standard deviations": bool((noise.abs() > 2.2).any()),
         "a new tensor comes back": Extra(noisy is not x),
     }
@@ -1068,12 +1100,12 @@ def look_at_the_noise(answer, x, std, seed):
 
 @add_noise.probe
 def a_long_row(g):
-    return torch.randn(3000, generator=g, dtype=torch.float64), 0.5, 1
+    return 10 + 5 * torch.randn(3000, generator=g, dtype=torch.float64), 0.5, 1
 
 
 @add_noise.probe
 def a_table(g):
-    return torch.randn(60, 50, generator=g, dtype=torch.float64), 2.0, 7
+    return torch.zeros(60, 50), 2.0, 7
 
 
 @add_noise.probe
@@ -1186,14 +1218,14 @@ def fraction_correct(scores: torch.Tensor, labels: torch.Tensor) -> float:
 
 @fraction_correct.probe
 def three_of_four(g):
-    scores = torch.eye(4, dtype=torch.float64)[[0, 1, 1, 0]]
+    scores = torch.eye(4)[[0, 1, 1, 0]]
     return scores, torch.tensor([[0], [1], [1], [2]])
 
 
 @fraction_correct.probe
 def half_right(g):
     labels = torch.randint(0, 3, (8, 1), generator=g)
-    scores = torch.randn(8, 3, generator=g, dtype=torch.float64)
+    scores = torch.randn(8, 3, generator=g)
     scores[:4] += 9 * F.one_hot(labels[:4, 0], 3)
     return scores, labels
 
@@ -1201,7 +1233,7 @@ def half_right(g):
 @fraction_correct.probe
 def as_many_as_classes(g):
     labels = torch.tensor([[2], [0], [2]])
-    scores = torch.randn(3, 3, generator=g, dtype=torch.float64)
+    scores = torch.randn(3, 3, generator=g)
     scores[:2] += 9 * F.one_hot(labels[:2, 0], 3)
     return scores, labels
 
@@ -1277,6 +1309,17 @@ def counted(scores, labels):
 )
 def per_cent(scores, labels):
     return 100 * (scores.argmax(1) == labels[:, 0]).float().mean().item()
+
+
+@fraction_correct.misconception(
+    title="Returned a tensor",
+    why="The number is right, but it is still a tensor without axes. A metric is for printing and comparing: a Python "
+    "number does that, and keeps nothing else alive.",
+    next="`.item()` takes the number out.",
+    link="reductions-and-keepdim",
+)
+def still_a_tensor(scores, labels):
+    return (scores.argmax(1) == labels[:, 0]).float().mean()
 
 
 @fraction_correct.misconception(
