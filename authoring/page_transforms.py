@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 from hashlib import sha256
@@ -17,8 +18,10 @@ from firstlight.course import Foundation, Lesson, load_course
 
 logger = logging.getLogger(__name__)
 
-# An explorer's data beyond this many characters goes into a file that loads when it is scrolled to.
+# An explorer's data beyond this many characters goes into a file that loads when it is scrolled
+# to, and a file beyond this many compressed bytes loads only when the reader asks for it.
 LARGEST_INLINE = 50_000
+LARGEST_UNASKED = 100_000
 
 EXPLORER_DATA = re.compile(
     r'(?P<open><script type="application/json">)(?P<json>.*?)</script>', re.S
@@ -232,11 +235,17 @@ class SharedExplorers(SphinxPostTransform):
         load = "" if script in self.loaded else f'<script src="{script}" defer></script>\n'
         self.loaded.add(script)
         key, data = found["key"], EXPLORER_DATA.search(html)
-        call = f'firstlightExplorers["{script}"].show("{key}");'
+        call = f'firstlightExplorers["{script}"].showWhenNear("{key}");'
         # A `src` can be told only by the script itself, so it registers under its own address.
         if data and len(data["json"]) > LARGEST_INLINE:
             file = self.write(name, data_script(key, data["json"]))
-            call = f'firstlightExplorers["{script}"].showWhenNear("{key}", "{file}");'
+            size = len(gzip.compress(data["json"].encode()))
+            how = (
+                f'showWhenNear("{key}", "{file}")'
+                if size <= LARGEST_UNASKED
+                else f'showOnRequest("{key}", "{file}", "{size / 1e6:.1f} MB")'
+            )
+            call = f'firstlightExplorers["{script}"].{how};'
             html = html.replace(data[0], f"{data['open']}</script>", 1)
         return html.replace(found[0], f'{load}<script type="module">{call}</script>', 1)
 
@@ -258,18 +267,30 @@ def explorer_script(code: str) -> str:
 const address = document.currentScript.getAttribute("src");
 {code}
 const show = (key) => mount(key, render);
-function showWhenNear(key, file) {{
-  const host = document.querySelector(`[data-firstlight="${{key}}"]`);
+const place = (key) => document.querySelector(`[data-firstlight="${{key}}"]`);
+function load(file, done, failed) {{
+  const script = document.createElement("script");
+  Object.assign(script, {{ src: file, onload: done, onerror: failed }});
+  document.head.append(script);
+}}
+function showWhenNear(key, file = null) {{
   new IntersectionObserver((entries, observer) => {{
     if (!entries.some((entry) => entry.isIntersecting)) return;
     observer.disconnect();
-    const script = document.createElement("script");
-    script.src = file;
-    script.onload = () => show(key);
-    document.head.append(script);
-  }}, {{ rootMargin: "800px" }}).observe(host);
+    if (file) load(file, () => show(key)); else show(key);
+  }}, {{ rootMargin: "800px" }}).observe(place(key));
 }}
-(window.firstlightExplorers ??= {{}})[address] = {{ show, showWhenNear }};
+function showOnRequest(key, file, size) {{
+  const host = place(key), button = document.createElement("button");
+  Object.assign(button, {{ type: "button", className: "button", textContent: `Show it here (loads ${{size}})` }});
+  button.onclick = () => {{
+    button.disabled = true;
+    const done = () => {{ button.remove(); show(key); host.tabIndex = -1; host.focus(); }};
+    load(file, done, () => {{ button.textContent = "It could not be loaded"; }});
+  }};
+  host.prepend(button);
+}}
+(window.firstlightExplorers ??= {{}})[address] = {{ showWhenNear, showOnRequest }};
 }})();
 """
 

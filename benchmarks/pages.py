@@ -130,6 +130,7 @@ def _served() -> Iterator[str]:
                 raise Unmeasured("the course did not start")
             finally:
                 process.terminate()
+                process.communicate()
 
 
 @contextmanager

@@ -88,4 +88,5 @@ def _learn(copy: Path) -> float:
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGINT)
+            process.communicate()
     raise Unmeasured(f"make learn printed no address: {''.join(said[-3:]).strip()}")

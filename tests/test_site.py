@@ -135,6 +135,8 @@ def test_no_page_says_an_id_twice(built_site: Path) -> None:
 def test_a_page_and_all_it_loads_stay_below_the_limit(built_site: Path) -> None:
     for page in [*lesson_pages(built_site), built_site / "index.html"]:
         loaded = {(page.parent / urlsplit(a).path).resolve() for a in addresses(page)}
+        later = re.findall(r'showWhenNear\("\w+", "([^"]+)"\)', page.read_text(encoding="utf-8"))
+        loaded |= {(page.parent / file).resolve() for file in later}
         for sheet in [path for path in loaded if path.suffix == ".css"]:
             inside = re.findall(r"url\(([\w/.-]+\.woff2)\)", sheet.read_text(encoding="utf-8"))
             loaded |= {(sheet.parent / name).resolve() for name in inside}

@@ -175,6 +175,19 @@ function showWithin(list, link) {
   if (inner.top < outer.top + 60 || inner.bottom > outer.bottom - 60) list.scrollTop += inner.top - outer.top - outer.height / 2;
 }
 
+// Who follows a link to a section arrives there, although explorers on the way grow as they come into
+// view: the section is held in place until the reader moves on.
+function holdTarget() {
+  let held = location.hash;
+  addEventListener("hashchange", () => { held = location.hash; });
+  for (const move of ["wheel", "touchmove", "keydown", "pointerdown"]) {
+    addEventListener(move, () => { held = ""; }, { passive: true });
+  }
+  new ResizeObserver(() => {
+    if (held) document.getElementById(decodeURIComponent(held.slice(1)))?.scrollIntoView({ behavior: "instant" });
+  }).observe(find("article"));
+}
+
 // The drawers close when a place on this page was chosen -------------------------------------------
 
 function drawers() {
@@ -249,6 +262,7 @@ copyButtons();
 scrollers();
 predictions();
 reading();
+holdTarget();
 drawers();
 report();
 if (app) {

@@ -77,8 +77,8 @@ def open_notebook(page: Page, course: LocalCourse) -> None:
 
 
 def run_first_cell(page: Page) -> None:
-    ready = page.locator(".jp-Notebook-ExecutionIndicator[data-status='idle']")
-    expect(ready).to_be_visible(timeout=120_000)
+    ready = page.get_by_role("button", name="Python 3 (ipykernel) | Idle")
+    expect(ready).to_be_visible(timeout=120_000)  # a cell run earlier may ask for a kernel
     cell = page.locator(".jp-Notebook .jp-CodeCell").first
     cell.locator(".cm-content").click(timeout=60_000)
     page.keyboard.press("Control+Enter")
@@ -98,7 +98,7 @@ def test_a_student_opens_the_notebook_and_a_cell_runs(
     page.wait_for_url(f"**/lab/tree/{NAME}.ipynb")
     run_first_cell(page)
     output = page.locator(".jp-OutputArea-output")
-    expect(output).to_contain_text("runs in", timeout=60_000)
+    expect(output).to_contain_text("runs in", timeout=120_000)
     assert (tmp_path / "work" / f"{NAME}.ipynb").is_file()
     expect(page.locator(".jp-Dialog")).to_have_count(0)
 

@@ -249,10 +249,10 @@ def read_two_files(answer, images, labels):
     image, label = dataset[2]
     image = image.clone() if isinstance(image, torch.Tensor) else image
     return {
-        "len(dataset)": len(dataset),
-        "the image, dataset[2][0]": image,
-        "a batch of labels": default_collate([label, dataset[0][1]]),
-        "the same image, read a second time": dataset[2][0],
+        "the length": len(dataset),
+        "image 2": image,
+        "the labels of a batch": default_collate([label, dataset[0][1]]),
+        "image 2, read again": dataset[2][0],
         "the label's type": Extra(type(label).__name__),
     }
 
@@ -495,7 +495,7 @@ class AlwaysTheFirst(Dataset):
     "right picture, the second one divided by 255 twice, and soon everything is black.",
     next="Divide with `/`, which makes a new tensor.",
     link="milestone-1-the-bytes",
-    shows="the same image, read a second time",
+    shows="image 2, read again",
 )
 class DividedInPlace(Dataset):
     def __init__(self, images_path, labels_path):
@@ -547,6 +547,8 @@ def form(value):
     """Describe how tuples are nested: `((a tensor, a tensor), a tensor)`."""
     if isinstance(value, tuple | list):
         return "(" + ", ".join(form(part) for part in value) + ")"
+    if value is None:
+        return "None"
     return "a tensor" if isinstance(value, torch.Tensor) else type(value).__name__
 
 
@@ -1073,6 +1075,9 @@ def summed(logits, labels):
     "labels of all the others.",
     next="Give both coordinates: the row's number and the row's label.",
     link="milestone-4-loss-and-accuracy",
+    evidence=lambda logits, labels: (
+        f"`log_probabilities[:, labels]` has the shape {tuple(logits[:, labels].shape)}."
+    ),
 )
 def whole_columns(logits, labels):
     log_probabilities = logits - logits.logsumexp(1, keepdim=True)
@@ -1139,6 +1144,11 @@ def fill(network, g):
             values = torch.randn(parameter.shape, generator=g, dtype=parameter.dtype)
             parameter.copy_(0.7 * values)
     return network
+
+
+def add_up_to_one(logits):
+    """Whether every row adds up to 1, as probabilities do."""
+    return torch.allclose(logits.sum(-1), torch.ones(()), atol=1e-4)
 
 
 def watch_modes(network, modes, gradients):
@@ -1213,9 +1223,9 @@ def evaluate_and_watch(answer, model, loader):
     return {
         "the mean loss": loss,
         "the accuracy": accuracy,
-        "the network ran in training mode": any(modes),
-        "gradients were recorded": any(gradients),
-        "BatchNorm's running statistics moved": not torch.equal(before, running_statistics(model)),
+        "the network runs in eval mode": bool(modes) and not any(modes),
+        "no gradients are recorded": bool(modes) and not any(gradients),
+        "BatchNorm's running statistics stay": torch.equal(before, running_statistics(model)),
     }
 
 
@@ -1274,7 +1284,7 @@ def all_at_once(model, loader):
     "turn any of this off.",
     next="One call before the loop puts all layers into the other mode.",
     link="milestone-6-batchnorm-and-dropout",
-    shows="the network ran in training mode",
+    shows="the network runs in eval mode",
 )
 def left_in_training_mode(model, loader):
     total, right, seen = 0.0, 0, 0
@@ -1293,7 +1303,7 @@ def left_in_training_mode(model, loader):
     "activations: on a large network that is the memory that is missing.",
     next="Put the loop under `torch.no_grad()`.",
     link="milestone-4-loss-and-accuracy",
-    shows="gradients were recorded",
+    shows="no gradients are recorded",
 )
 def with_gradients(model, loader):
     model.eval()
@@ -1312,7 +1322,7 @@ def with_gradients(model, loader):
     "switches, and neither does the other's work.",
     next="Set both before the loop: the layers' mode, and gradients off.",
     link="milestone-4-loss-and-accuracy",
-    shows="the network ran in training mode",
+    shows="the network runs in eval mode",
 )
 def as_in_training(model, loader):
     total, right, seen = 0.0, 0, 0
@@ -1942,7 +1952,6 @@ def build_and_watch(answer, images, hidden, dropout):
     first, second = network(images), network(images)
     if not isinstance(first, torch.Tensor):
         return {"what comes back": form(first)}
-    sums = F.softmax(first, 1).sum(1) if first.dim() > 1 else first
     return {
         "what comes back": form(first),
         "the shape of the logits": first.shape,
@@ -1950,10 +1959,7 @@ def build_and_watch(answer, images, hidden, dropout):
         "the steps without BatchNorm": ", ".join(plain_recorder.steps),
         "the number of parameters": sum(p.numel() for p in network.parameters()),
         "in eval mode the same images give the same logits": torch.equal(first, second),
-        "every row of the result adds up to 1": bool(
-            torch.allclose(logits.sum(-1), torch.ones(()), atol=1e-4)
-        ),
-        "the softmax of the logits": Extra(bool(torch.allclose(sums, torch.ones(())))),
+        "the result is no probabilities": not add_up_to_one(logits),
     }
 
 
@@ -2707,9 +2713,7 @@ def train_on_drawings(answer, images, labels):
     return {
         "what comes back": "a network",
         "the shape of the logits of 200 images": logits.shape,
-        "every row of the logits adds up to 1": bool(
-            torch.allclose(logits.sum(-1), torch.ones(()), atol=1e-4)
-        ),
+        "the result is no probabilities": not add_up_to_one(logits),
         "the network comes back in eval mode": not was_training,
         "gradients are cleared between steps": watch.cleared,
         "it tells 7 of 10 new pictures apart": right >= 0.7,
@@ -2798,7 +2802,7 @@ def left_in_training(images, labels):
     "and learning is slow.",
     next="Let the last Linear be the last layer.",
     link="milestone-4-loss-and-accuracy",
-    shows="every row of the logits adds up to 1",
+    shows="the result is no probabilities",
 )
 def ends_in_softmax(images, labels):
     return trained(images, labels, small_network(nn.Softmax(1))).eval()
