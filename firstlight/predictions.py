@@ -217,7 +217,9 @@ def predict(name: str, option: str) -> None:
         show(_our_fault(prediction, chosen, fault), prediction=name)
         return
     progress.record_prediction(name, letter, right)
-    headline = f"✓ {name}: {letter} is right" if right else f"✗ {name}: {letter} is not what happens"
+    headline = (
+        f"✓ {name}: {letter} is right" if right else f"✗ {name}: {letter} is not what happens"
+    )
     show(Note(headline, _sections(chosen.reply)), prediction=name, option=letter, right=right)
 
 

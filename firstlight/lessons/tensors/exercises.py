@@ -474,9 +474,7 @@ def pick_scores(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
 @pick_scores.probe
 def three_rows(g):
-    return torch.randn(3, 4, generator=g).round(decimals=1), torch.tensor(
-        [2, 0, 3]
-    )
+    return torch.randn(3, 4, generator=g).round(decimals=1), torch.tensor([2, 0, 3])
 
 
 @pick_scores.probe
