@@ -34,6 +34,7 @@ except ImportError:
 import torch
 print(json.dumps({"peak": peak, "torch": torch.__version__.partition("+")[0]}))
 """
+_CELL_FILE = re.compile(r"\S*ipykernel_\d+[/\\]\d+\.py")  # in warnings
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 _FRAME = re.compile(r"(?:Cell In\[\d+\], line |<ipython-input-[^>]*>:)(\d+)")
 
@@ -123,6 +124,16 @@ def _settle(notebook: NotebookNode) -> None:
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in map(_settled, cell.outputs) if output]
+
+
+def _settled(output: NotebookNode) -> NotebookNode | None:
+    """Name a cell's temporary file plainly; None for a stream on which nothing is left."""
+    if output["output_type"] == "stream":
+        output["text"] = _CELL_FILE.sub("this cell", output["text"])
+        return output if output["text"].strip() else None
+    return output
 
 
 def _raised(cell: NotebookNode) -> bool:

@@ -2574,11 +2574,7 @@ def lost_inference_mode(model, train_loader, validation_loader, optimizer, epoch
 # The last milestone -------------------------------------------------------------------------------
 
 # What a student may choose differently, as the mutants write it.
-BLOCKS = "*(nn.Linear(784, 256), nn.BatchNorm1d(256), nn.ReLU(), nn.Dropout({})), *(nn.Linear(256, 256), nn.BatchNorm1d(256), nn.ReLU(), nn.Dropout({}))"
-NETWORK = f"network = nn.Sequential(nn.Flatten(), {BLOCKS}, nn.Linear(256, 10)).to(images.device)"
 CHOICES = (
-    NETWORK.format(0.2, 0.1),
-    NETWORK.format(0.1, 0.2),
     "epochs, batch_size, lr = (11, 512, 0.005)",
     "epochs, batch_size, lr = (9, 512, 0.005)",
     "epochs, batch_size, lr = (10, 513, 0.005)",
@@ -2603,8 +2599,8 @@ CHOICES = (
 @exercise(
     level="milestone",
     minutes=20,
-    why="Two blocks, a learning rate that rises and falls, and digits moved by a pixel: each was chosen on the validation "
-    "set, and all of them together read more than 98 % of the test set.",
+    why="BatchNorm, a learning rate that rises and falls, and digits moved by a pixel: each of them earned its place on the "
+    "validation set, before anybody looked at the test set.",
     hints=(
         "Everything is there already: your network, the loop of milestone 5, the schedule, the moved digits. Put them into "
         "one function that reads nothing but its arguments.",
@@ -2627,8 +2623,8 @@ def train_digit_classifier(images: torch.Tensor, labels: torch.Tensor) -> nn.Mod
     # solution:
     network = nn.Sequential(
         nn.Flatten(),
-        *(nn.Linear(784, 256), nn.BatchNorm1d(256), nn.ReLU(), nn.Dropout(0.1)),
-        *(nn.Linear(256, 256), nn.BatchNorm1d(256), nn.ReLU(), nn.Dropout(0.1)),
+        *(nn.Linear(784, 256), nn.BatchNorm1d(256), nn.ReLU()),
+        *(nn.Linear(256, 256), nn.BatchNorm1d(256), nn.ReLU()),
         nn.Linear(256, 10),
     ).to(images.device)
     epochs, batch_size, lr = 10, 512, 0.005
