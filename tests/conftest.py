@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-
 # One thread each: the tests run side by side, and their tensors are small.
 os.environ["OMP_NUM_THREADS"] = "1"
 
