@@ -11,6 +11,7 @@ import hashlib
 import shutil
 import struct
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -87,7 +88,13 @@ def _label(path: Path) -> bytes:
 
 
 def _drawn(figures: list[Path]) -> list[bytes]:
-    """Let a browser draw the figures, in light colours on white."""
+    """Let a browser draw the figures; in a thread of its own, as Playwright wants no running loop."""
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        return thread.submit(_draw_all, figures).result()
+
+
+def _draw_all(figures: list[Path]) -> list[bytes]:
+    """Draw the figures in light colours on white."""
     try:
         from playwright.sync_api import Error, sync_playwright
     except ImportError as missing:

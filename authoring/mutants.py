@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import copy
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -123,7 +122,7 @@ def mutants(exercise: Exercise) -> Iterator[Mutant]:
     """
     text = exercise.reference_source
     tree = ast.parse(text)
-    namespace = vars(sys.modules[exercise.reference.__module__])
+    namespace = source.namespace(exercise.reference)
     seen = {ast.unparse(tree)}
     for make in (_by_field, _by_unwrapping, _by_removal):
         for line, mutated in make(tree):

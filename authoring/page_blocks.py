@@ -146,7 +146,7 @@ class FromFoundations(PageBlock):
         body = self.markdown(self.body)
         return [
             element("aside", title, *body, target, class_="box from-foundations",
-                    aria_label="From Foundations")
+                    aria_label=f"From Foundations {self.argument}")
         ]  # fmt: skip
 
 

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 # An explorer's data beyond this many characters goes into a file that loads when it is scrolled
 # to, and a file beyond this many compressed bytes loads only when the reader asks for it.
 LARGEST_INLINE = 50_000
-LARGEST_UNASKED = 100_000
+LARGEST_UNASKED = 25_000
 
 EXPLORER_DATA = re.compile(
     r'(?P<open><script type="application/json">)(?P<json>.*?)</script>', re.S

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from itertools import combinations
 from typing import Any
@@ -34,7 +33,7 @@ def seeds(exercise: Exercise) -> range:
 
 def starter_answer(exercise: Exercise) -> Any:
     """Make the function or class that stands in the student's notebook."""
-    namespace = vars(sys.modules[exercise.reference.__module__])
+    namespace = source.namespace(exercise.reference)
     return source.compiled(exercise.starter, exercise.name, namespace)
 
 
@@ -91,7 +90,7 @@ def _changed_clinic(exercise: Exercise) -> Any:
     last = len(lines) - 1
     indent = lines[last][: len(lines[last]) - len(lines[last].lstrip())]
     lines.insert(last, f"{indent}touched = True")
-    namespace = vars(sys.modules[exercise.reference.__module__])
+    namespace = source.namespace(exercise.reference)
     return source.compiled("\n".join(lines) + "\n", exercise.name, namespace)
 
 

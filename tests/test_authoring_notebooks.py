@@ -287,7 +287,7 @@ def test_no_line_of_a_solution_survives_in_a_committed_notebook(lesson: Lesson):
     for name, exercise in exercises.items():
         shown = [line.strip() for line in cells[f"starter-{name}"].source.splitlines()]
         answer = solution_lines(exercise)
-        assert answer
+        assert answer or exercise.level == "clinic"  # a repair may only move or delete lines
         assert not answer & set(shown), name
 
 
@@ -307,4 +307,5 @@ def test_all_checks_pass_in_the_committed_solution(lesson: Lesson):
     checks = [c for c in cells if c.metadata.get("firstlight", {}).get("role") == "check"]
     assert len(checks) == len(lesson_exercises(lesson))
     for check in checks:
-        assert check.outputs[0].metadata["firstlight"]["outcome"] == "passed"
+        told = [output.get("metadata", {}).get("firstlight", {}) for output in check.outputs]
+        assert [t["outcome"] for t in told if "outcome" in t] == ["passed"]

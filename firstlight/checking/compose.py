@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from difflib import SequenceMatcher
 from itertools import combinations
@@ -56,7 +55,7 @@ def compositions(exercise: Exercise) -> Iterator[tuple[tuple[Misconception, ...]
     if not head.endswith(":"):
         return
     base = _body(reference)
-    namespace = vars(sys.modules[exercise.reference.__module__])
+    namespace = source.namespace(exercise.reference)
     for pair in combinations(exercise.misconceptions, 2):
         merged = merge(base, *(_body(mistake.source) for mistake in pair))
         if merged:

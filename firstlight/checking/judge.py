@@ -107,10 +107,8 @@ def trials(exercise: Exercise, seed: int) -> Iterator[Trial]:
 
 
 def _starter(exercise: Exercise) -> Any:
-    import sys
-
-    namespace = vars(sys.modules[exercise.reference.__module__])
-    return source.compiled(exercise.starter, exercise.name, namespace)
+    scope = source.namespace(exercise.reference)
+    return source.compiled(exercise.starter, exercise.name, scope)
 
 
 def _kind_reason(exercise: Exercise, answer: Any) -> str:

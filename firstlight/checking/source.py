@@ -113,6 +113,13 @@ def as_starter(wrong: str, name: str, exercise: str, order: str) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def namespace(definition: Any) -> dict[str, Any]:
+    """Give the module-level names that a function or class was written among."""
+    functions = [definition, *getattr(definition, "__dict__", {}).values()]
+    scopes = (getattr(function, "__globals__", None) for function in functions)
+    return next(scope for scope in scopes if scope is not None)
+
+
 def compiled(text: str, name: str, namespace: dict[str, Any]) -> Any:
     """Run a definition's source in a copy of `namespace` and return what it defines as `name`.
 
