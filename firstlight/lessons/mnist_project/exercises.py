@@ -5,6 +5,7 @@
 
 import gzip
 import math
+import random
 import struct
 import tempfile
 import time
@@ -555,14 +556,32 @@ def form(value):
 PAIRS = "((a tensor, a tensor), (a tensor, a tensor))"
 
 
+def seed_the_world(seed):
+    """Set the random numbers that a whole program shares: PyTorch's, NumPy's and Python's."""
+    torch.manual_seed(seed)
+    np.random.seed(seed)
+    random.seed(seed)
+
+
+def next_of_the_world():
+    """Draw the next random number from each of the three."""
+    return {
+        "PyTorch": torch.rand(1).item(),
+        "NumPy": np.random.random(),
+        "Python": random.random(),
+    }
+
+
 @split.drive
 def split_and_count(answer, images, labels, held_out, seed):
-    due_next = torch.Generator().manual_seed(99 + seed)
-    torch.manual_seed(99 + seed)
+    seed_the_world(99 + seed)
+    due_next = next_of_the_world()
+    seed_the_world(99 + seed)
     parts = answer(images, labels, held_out, seed)
     if form(parts) != PAIRS:
         return {"what comes back": form(parts)}
-    untouched = torch.equal(torch.rand(3), torch.rand(3, generator=due_next))
+    comes_next = next_of_the_world()
+    changed = [name for name in due_next if comes_next[name] != due_next[name]]
     (kept, kept_labels), (apart, apart_labels) = parts
     trained = {int(image.flatten()[0]) for image in kept}  # each image carries its own number
     held = {int(image.flatten()[0]) for image in apart}
@@ -582,7 +601,7 @@ def split_and_count(answer, images, labels, held_out, seed):
         "the validation images are a random choice": held not in ends,
         "the same seed gives the same split": torch.equal(kept, again),
         "another seed gives another split": not torch.equal(apart, other),
-        "the global random numbers are left alone": untouched,
+        "shared random numbers that the split changed": ", ".join(changed) or "none",
     }
 
 
@@ -719,6 +738,20 @@ def parts_swapped(images, labels, held_out, seed):
 def seeded_the_world(images, labels, held_out, seed):
     torch.manual_seed(seed)
     order = torch.randperm(len(images))
+    apart, kept = order[:held_out], order[held_out:]
+    return (images[kept], labels[kept]), (images[apart], labels[apart])
+
+
+@split.misconception(
+    title="Reset NumPy's random numbers for everybody",
+    why="`np.random.seed` sets the one generator that all code using `np.random` shares. Whatever draws from it "
+    "after your split repeats itself.",
+    next="Let the split draw from a generator of its own.",
+    link="milestone-2-three-sets-that-never-mix",
+)
+def seeded_numpys_world(images, labels, held_out, seed):
+    np.random.seed(seed)
+    order = torch.from_numpy(np.random.permutation(len(images)))
     apart, kept = order[:held_out], order[held_out:]
     return (images[kept], labels[kept]), (images[apart], labels[apart])
 
@@ -1192,7 +1225,7 @@ def running_statistics(network):
         "A batch's loss is a mean. Times the batch's size it is the sum over its images.",
     ),
 )
-def evaluate(model: nn.Module, loader: DataLoader) -> tuple[float, float]:
+def score(model: nn.Module, loader: DataLoader) -> tuple[float, float]:
     """Measure a network on a whole data set.
 
     model: (B, …) -> logits (B, C). loader: gives (images, labels) batches; the last may be short.
@@ -1212,8 +1245,8 @@ def evaluate(model: nn.Module, loader: DataLoader) -> tuple[float, float]:
     # end solution
 
 
-@evaluate.drive
-def evaluate_and_watch(answer, model, loader):
+@score.drive
+def score_and_watch(answer, model, loader):
     modes, gradients = [], []
     watch_modes(model, modes, gradients)
     before = running_statistics(model)
@@ -1236,22 +1269,22 @@ def network_with_dropout(g):
     return fill(network.double(), g).train()
 
 
-@evaluate.probe
+@score.probe
 def a_short_last_batch(g):
     return network_with_dropout(g), random_loader(g, 10, 4)
 
 
-@evaluate.probe
+@score.probe
 def a_very_short_last_batch(g):
     return network_with_dropout(g), random_loader(g, 21, 5)
 
 
-@evaluate.probe
+@score.probe
 def batches_as_long_as_the_classes(g):  # where argmax(0) has the right shape
     return network_with_dropout(g), random_loader(g, 12, 3)
 
 
-@evaluate.alternative("`inference_mode` is a stricter `no_grad`; a sum needs no weighting.")
+@score.alternative("`inference_mode` is a stricter `no_grad`; a sum needs no weighting.")
 def with_inference_mode(model, loader):
     model.eval()
     total, right, seen = 0.0, 0, 0
@@ -1264,7 +1297,7 @@ def with_inference_mode(model, loader):
     return total / seen, right / seen
 
 
-@evaluate.alternative("Collect everything first; fine for a set that fits into memory.")
+@score.alternative("Collect everything first; fine for a set that fits into memory.")
 @torch.no_grad()
 def all_at_once(model, loader):
     was_training = model.training
@@ -1277,7 +1310,7 @@ def all_at_once(model, loader):
     return F.cross_entropy(logits, labels).item(), accuracy
 
 
-@evaluate.misconception(
+@score.misconception(
     title="Evaluated in training mode",
     why="Dropout goes on dropping, so the numbers change from run to run, and BatchNorm normalises by the batch and "
     "moves its running statistics: the network learns from the images it is examined on. `no_grad()` does not "
@@ -1297,7 +1330,7 @@ def left_in_training_mode(model, loader):
     return total / seen, right / seen
 
 
-@evaluate.misconception(
+@score.misconception(
     title="Recorded gradients nobody needs",
     why="`eval()` changes how layers behave and leaves autograd on. Every batch builds a graph and keeps its "
     "activations: on a large network that is the memory that is missing.",
@@ -1316,7 +1349,7 @@ def with_gradients(model, loader):
     return total / seen, right / seen
 
 
-@evaluate.misconception(
+@score.misconception(
     title="Neither eval mode nor no_grad",
     why="Dropout and BatchNorm behave as in training, and a graph is recorded for every batch. These are two "
     "switches, and neither does the other's work.",
@@ -1334,7 +1367,7 @@ def as_in_training(model, loader):
     return total / seen, right / seen
 
 
-@evaluate.misconception(
+@score.misconception(
     title="The mean of the batches' losses",
     why="Each batch's loss counts the same, also the short last one. Its few images then weigh more than the others.",
     next="Multiply each batch's loss by its size, and divide by the number of images in the end.",
@@ -1352,7 +1385,7 @@ def mean_of_batch_losses(model, loader):
     return total / len(loader), right / seen
 
 
-@evaluate.misconception(
+@score.misconception(
     title="The mean of the batches' accuracies",
     why="Each batch's accuracy counts the same, also the short last one. Its few images then weigh more than the others.",
     next="Count the right answers, and divide once, by the number of images.",
@@ -1370,7 +1403,7 @@ def mean_of_batch_accuracies(model, loader):
     return total / seen, right / len(loader)
 
 
-@evaluate.misconception(
+@score.misconception(
     title="The means of the batches' means",
     why="Each batch counts the same in both numbers, also the short last one. Its few images then weigh more than "
     "the others.",
@@ -1388,7 +1421,7 @@ def means_of_batch_means(model, loader):
     return total / len(loader), right / len(loader)
 
 
-@evaluate.misconception(
+@score.misconception(
     title="Accuracy in per cent",
     why="100 times too large: a fraction from 0 to 1 is due.",
     next="Leave out the 100, and multiply when you print.",
@@ -1406,7 +1439,7 @@ def in_per_cent(model, loader):
     return total / seen, 100 * right / seen
 
 
-@evaluate.misconception(
+@score.misconception(
     title="Counted the right answers and did not divide",
     why="The count depends on the size of the set. A fraction does not.",
     next="Divide by the number of images.",
@@ -1424,7 +1457,7 @@ def counted_only(model, loader):
     return total / seen, right
 
 
-@evaluate.misconception(
+@score.misconception(
     title="Accuracy before loss",
     why="Both numbers are right and stand in the wrong order. Whoever unpacks them reads a loss of 0.98 as success.",
     next="The order asks for the loss first.",
@@ -1442,7 +1475,7 @@ def accuracy_first(model, loader):
     return right / seen, total / seen
 
 
-@evaluate.misconception(
+@score.misconception(
     title="Softmax before cross-entropy",
     why="`F.cross_entropy` applies log-softmax itself. The accuracy does not change, because softmax keeps the order, "
     "but the loss is another one.",
@@ -1461,7 +1494,7 @@ def loss_of_probabilities(model, loader):
     return total / seen, right / seen
 
 
-@evaluate.misconception(
+@score.misconception(
     title="A column against a row",
     why="With `keepdim=True` the answers are (B, 1), and (B, 1) against (B,) broadcasts to (B, B): every answer is "
     "compared with every label. The accuracy can exceed 1.",
@@ -1480,7 +1513,7 @@ def column_against_row(model, loader):
     return total / seen, right / seen
 
 
-@evaluate.misconception(
+@score.misconception(
     title="Only the last batch",
     why="The numbers are computed after the loop, where `logits` and `labels` are those of the last batch. The rest of "
     "the set was run for nothing.",
@@ -2339,7 +2372,7 @@ class ForwardReturnsNothing(nn.Module):
         "One line stands in the right function, one level too far to the left.",
     ),
 )
-def fit(model, train_loader, validation_loader, optimizer, epochs):
+def fit_and_score(model, train_loader, validation_loader, optimizer, epochs):
     """Train for some epochs, and measure the accuracy on the validation set after each.
 
     model: (B, …) -> logits (B, C). The loaders give (images, labels) batches.
@@ -2365,7 +2398,7 @@ def fit(model, train_loader, validation_loader, optimizer, epochs):
     return accuracies
 
 
-@fit.drive
+@fit_and_score.drive
 def fit_and_watch(answer, model, train_loader, validation_loader, optimizer, epochs):
     known = {tuple(image.tolist()) for image in train_loader.dataset.tensors[0]}
     training, validating = [], []
@@ -2394,22 +2427,22 @@ def clinic_inputs(g, train, validation, epochs):
     return model, *loaders, torch.optim.SGD(model.parameters(), lr=0.3), epochs
 
 
-@fit.probe
+@fit_and_score.probe
 def two_epochs(g):
     return clinic_inputs(g, 10, 7, 2)
 
 
-@fit.probe
+@fit_and_score.probe
 def three_epochs(g):
     return clinic_inputs(g, 12, 13, 3)
 
 
-@fit.probe
+@fit_and_score.probe
 def four_epochs(g):
     return clinic_inputs(g, 8, 11, 4)
 
 
-@fit.alternative(
+@fit_and_score.alternative(
     "Switching back right after the evaluation works as well, if somebody switches on at the start."
 )
 def switched_back_after_evaluating(model, train_loader, validation_loader, optimizer, epochs):
@@ -2433,7 +2466,7 @@ def switched_back_after_evaluating(model, train_loader, validation_loader, optim
     return accuracies
 
 
-@fit.misconception(
+@fit_and_score.misconception(
     title="From the second epoch on it trains in eval mode",
     why="`model.train()` is called once, before the loop. The first evaluation switches to eval mode, and nobody switches "
     "back: from then on dropout does nothing, and BatchNorm no longer looks at its batches.",
@@ -2462,7 +2495,7 @@ def switched_on_once(model, train_loader, validation_loader, optimizer, epochs):
     return accuracies
 
 
-@fit.misconception(
+@fit_and_score.misconception(
     title="Now it evaluates in training mode",
     why="Without `eval()` the training mode lasts, but for the evaluation too: dropout drops, and BatchNorm learns from "
     "the validation images.",
@@ -2489,7 +2522,7 @@ def never_switched_off(model, train_loader, validation_loader, optimizer, epochs
     return accuracies
 
 
-@fit.misconception(
+@fit_and_score.misconception(
     title="Switched back, but the first epoch is in eval mode",
     why="After each evaluation the mode is right. Before the first epoch nobody has said anything, and the network may "
     "come in eval mode, as it does after loading or an earlier evaluation.",
@@ -2517,7 +2550,7 @@ def forgot_the_first_epoch(model, train_loader, validation_loader, optimizer, ep
     return accuracies
 
 
-@fit.misconception(
+@fit_and_score.misconception(
     title="Switched back too late",
     why="`model.train()` now stands behind the loop over the epochs: it runs once, when everything is over.",
     next="It has to run in every epoch, before the training batches.",
@@ -2544,7 +2577,7 @@ def switched_back_at_the_end(model, train_loader, validation_loader, optimizer, 
     return accuracies
 
 
-@fit.misconception(
+@fit_and_score.misconception(
     title="Swapped `inference_mode` for `train`",
     why="The modes are right now, but the evaluation records gradients again. The mode of the layers and the recording "
     "of gradients are two switches.",
@@ -2851,7 +2884,7 @@ def read_the_test_set(answer):
     network = answer(standardise.reference(train_images, train_images), train_labels)
     seconds = time.monotonic() - began
     images = standardise.reference(test_images, train_images)
-    _, accuracy = evaluate.reference(network, loader_of(images, test_labels, 1000))
+    _, accuracy = score.reference(network, loader_of(images, test_labels, 1000))
     told = (
         f"Trained on 60,000 images in {seconds:.0f} seconds, your network reads "
         f"{100 * accuracy:.2f} % of the 10,000 test images. 98 % are due."
