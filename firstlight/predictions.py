@@ -209,7 +209,7 @@ def predict(name: str, option: str) -> None:
     letter = option.strip().strip("()").lower() if isinstance(option, str) else ""
     chosen = prediction.option(letter)
     if chosen is None:
-        show(Note(_no_choice(prediction)), prediction=name)
+        show(Note(_no_choice(prediction, letter)), prediction=name)
         return
     try:
         right = letter == prediction.right()
@@ -229,11 +229,13 @@ def _unknown(name: object, known: Mapping[str, Prediction]) -> str:
     return f"○ No prediction is named `{name}`.{suggestion}"
 
 
-def _no_choice(prediction: Prediction) -> str:
+def _no_choice(prediction: Prediction, given: str) -> str:
+    """Say how to answer: nothing was chosen yet (`"?"`), or something that is no option."""
     letters = [option.letter for option in prediction.options]
     listed = f"{', '.join(letters[:-1])} or {letters[-1]}"
+    found = "not answered yet" if given in ("", "?") else f"`{given}` is none of its options"
     return (
-        f"○ {prediction.name}: not answered yet. Choose {listed}, such as "
+        f"○ {prediction.name}: {found}. Choose {listed}, such as "
         f'`predict("{prediction.name}", "{letters[0]}")`.'
     )
 

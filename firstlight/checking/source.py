@@ -36,10 +36,40 @@ def plain(definition: Callable[..., Any]) -> str:
     Raises:
         OSError: if the source cannot be found, as for a function made by `exec`.
     """
-    text = textwrap.dedent(inspect.getsource(definition))
+    text = textwrap.dedent(_lines_of(definition))
     node = ast.parse(text).body[0]
     lines = text.splitlines()[node.lineno - 1 :]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _lines_of(definition: Callable[..., Any]) -> str:
+    """Return the lines of a definition, of a notebook's class too, which `inspect` finds no file of.
+
+    Raises:
+        OSError: if the source cannot be found.
+    """
+    try:
+        return inspect.getsource(definition)
+    except (OSError, TypeError):
+        if not inspect.isclass(definition):
+            raise
+    for method in _methods(definition).values():
+        lines = linecache.getlines(method.__code__.co_filename)
+        for node in ast.walk(ast.parse("".join(lines))):
+            if isinstance(node, ast.ClassDef) and node.name == definition.__name__:
+                return "".join(lines[node.lineno - 1 : node.end_lineno])
+    raise OSError(f"the source of {definition.__name__} cannot be found")
+
+
+def own_text(answer: Any, name: str) -> str | None:
+    """Return the text that defines `name` as the student wrote it; None if it cannot be had."""
+    try:
+        text = plain(answer)
+        defined = ast.parse(text).body
+    except (OSError, TypeError, SyntaxError, IndexError):
+        return None
+    own = isinstance(defined[0], ast.FunctionDef | ast.ClassDef) and defined[0].name == name
+    return text if own else None
 
 
 def decorator_lines(definition: Callable[..., Any]) -> int:

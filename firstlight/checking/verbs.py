@@ -7,9 +7,11 @@ import textwrap
 from collections.abc import Iterator
 from typing import Any
 
-from firstlight import progress
+from firstlight import own_code, progress
 from firstlight.checking.find import exercise_for, find_exercise
+from firstlight.checking.judge import PASSED
 from firstlight.checking.report import Note, Section, check_fully, show
+from firstlight.checking.source import own_text
 
 
 def check(answer: Any, exercise: str | None = None) -> None:
@@ -26,6 +28,8 @@ def check(answer: Any, exercise: str | None = None) -> None:
         return
     found = check_fully(asked, answer)
     progress.record_check(asked.name, found.outcome, found.misconceptions)
+    if found.outcome == PASSED and (text := own_text(answer, asked.name)):
+        own_code.keep(asked.name, text)  # for `firstlight.mine`
     show(found, exercise=found.exercise, outcome=found.outcome)
 
 
