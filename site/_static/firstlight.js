@@ -94,6 +94,19 @@ function scrollers() {
   for (const element of all("article pre:not([tabindex]), .katex-display, .table-wrapper, .output.text_html, figure")) observer.observe(element);
 }
 
+// The parts that the style sheet left for later are laid out a few at a time, while nothing else is to be done:
+// a long lesson answers at once, and soon every size on it is true.
+function settle() {
+  const later = all("article :is(.highlight, .exercise, .fault, .card, .predict)");
+  const idle = window.requestIdleCallback ?? ((work) => setTimeout(work, 30));
+  const some = () => {
+    later.splice(0, 6).forEach((part) => part.classList.add("settled"));
+    if (later.length) idle(some);
+    else document.documentElement.dataset.settled = "";
+  };
+  addEventListener("load", () => idle(some));
+}
+
 // Predictions --------------------------------------------------------------------------------------
 
 function predictions() {
@@ -260,6 +273,7 @@ function exerciseStates() {
 themeButton();
 copyButtons();
 scrollers();
+settle();
 predictions();
 reading();
 holdTarget();

@@ -41,6 +41,8 @@ class Visitor:
         page.on("request", lambda request: self.meet(name, request.url))
         page.on("pageerror", lambda error: self.faults.append(f"{name}: {error}"))
         page.goto(f"{self.site}{name}.html")
+        if options.get("java_script_enabled", True):
+            page.wait_for_selector("html[data-settled]", state="attached")
         return page
 
     def meet(self, name: str, url: str) -> None:
