@@ -34,7 +34,7 @@ EXPLORER_NAME = re.compile(r'data-explorer="(?P<name>\w+)"')
 PLOT_WORDS = re.compile(r'\.(?:set_)?(?:sup|fig_?)?(?:title|xlabel|ylabel)\(\s*f?"([^"{}]+)"')
 
 
-ERROR_LINE = re.compile(r"^\w*(?:Error|Exception|Warning): .{60}", re.MULTILINE)
+ERROR_LINE = re.compile(r"^\w*(?:Error|Exception|Warning): \S", re.MULTILINE)
 
 
 def lesson_of(docname: str) -> Lesson | None:

@@ -20,7 +20,16 @@ def frame(**data: object) -> Explorer:
 
 
 def test_every_explorer_is_listed():
-    assert dir(explore) == explore.__all__ == ["broadcast", "draw", "memory", "predictions"]
+    assert dir(explore) == explore.__all__
+    assert explore.__all__ == [
+        "broadcast",
+        "draw",
+        "graph",
+        "memory",
+        "module",
+        "predictions",
+        "training",
+    ]
 
 
 def test_importing_explore_loads_no_explorer():

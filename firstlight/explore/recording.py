@@ -88,6 +88,10 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._values = {id(picture): Value(-1, 0, tuple(picture.shape))}
         self._alive: list[Any] = [picture]  # or an id could be used twice
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:  # or PyTorch imports its compiler first: seconds
+        return False
+
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
