@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from firstlight.explore.broadcast import broadcast
     from firstlight.explore.draw import draw
+    from firstlight.explore.graph import graph
     from firstlight.explore.memory import memory
+    from firstlight.explore.module import module
     from firstlight.explore.predictions import predictions
+    from firstlight.explore.training import training
 
-__all__ = ["broadcast", "draw", "memory", "predictions"]
+__all__ = ["broadcast", "draw", "graph", "memory", "module", "predictions", "training"]
 
 
 class _Explorers(ModuleType):

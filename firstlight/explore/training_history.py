@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from firstlight.explore.evaluation import a_kind
 from firstlight.explore.tensors import counted
 
 CALL = "explore.training"
@@ -25,7 +24,7 @@ _BUFFERS = ("running_mean", "running_var", "num_batches_tracked")  # a state_dic
 Record = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Run:
     """One training: the loss at every step, and the parameters recorded with it, if any."""
 
@@ -54,7 +53,7 @@ class Run:
             elif not str(name).endswith("_extra_state"):
                 raise TypeError(
                     f"{CALL} needs tensors as parameters; {str(name)!r} at step {step} "
-                    f"is {a_kind(value)}."
+                    f"is {_kind(value)}."
                 )
         return found
 
@@ -113,7 +112,7 @@ def _run(label: str, steps: object, name: str) -> Run:
     if not isinstance(steps, (list, tuple)):
         raise TypeError(
             f"{CALL} needs a list with one entry for each step, a loss or (loss, parameters); "
-            f"{name} is {a_kind(steps)}."
+            f"{name} is {_kind(steps)}."
         )
     if not steps:
         raise TypeError(f"{CALL} needs at least one step; {name} is empty.")
@@ -149,7 +148,7 @@ def _entry(entry: object, where: str) -> tuple[object, Record | None]:
             f"{CALL} needs the parameters of each step, and {where} holds the model itself, "
             f"which goes on changing. Record {COPY}."
         )
-    second = a_kind(entry[1]) if len(entry) == 2 else f"{counted(len(entry), 'value')}"
+    second = _kind(entry[1]) if len(entry) == 2 else f"{counted(len(entry), 'value')}"
     raise TypeError(
         f"{CALL} needs a loss, or a pair (loss, parameters) with a dict from names to tensors such "
         f"as {COPY}; {where} holds {'an empty dict' if second == 'a dict' else second}."
@@ -167,11 +166,17 @@ def _number(loss: object, where: str) -> float:
     if _is_number(loss):
         return float(loss)  # type: ignore[arg-type]
     advice = " Does train_step return the loss yet?" if loss is None else ""
-    raise TypeError(f"{CALL} needs a loss at every step; {where} has {a_kind(loss)}.{advice}")
+    raise TypeError(f"{CALL} needs a loss at every step; {where} has {_kind(loss)}.{advice}")
 
 
 def _is_number(value: object) -> bool:
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def _kind(value: object) -> str:
+    name = type(value).__name__
+    article = "an" if name[0].lower() in "aeiou" else "a"
+    return "None" if value is None else f"{article} {name}"
 
 
 # Choosing steps --------------------------------------------------------------------------------
@@ -189,25 +194,25 @@ class Frames:
         return self.steps[: bisect_left(self.steps, len(run.losses))]
 
 
-def choose_frames(runs: Sequence[Run], most: int) -> Frames:
-    """Choose about `most` steps: the first third of them in a row, the rest evenly.
+def choose_frames(runs: Sequence[Run], most: int, first: int) -> Frames:
+    """Choose about `most` steps: the first few in a row, the rest evenly.
 
     The last step of every run is among them, and where a loss stops being finite.
     """
     length = max(len(run.losses) for run in runs)
     if length <= most:
         return Frames(list(range(length)), None)
-    first = most // 3
     stride = math.ceil((length - first) / (most - first))
     chosen = {*range(first), *range(first, length, stride)}
     chosen |= {len(run.losses) - 1 for run in runs}
-    breaks = {run.diverged for run in runs} - {None}
-    chosen |= {step for at in breaks if at is not None for step in (max(0, at - 1), at)}
+    breaks = [run.diverged for run in runs if run.diverged is not None]
+    chosen |= {step for at in breaks for step in (max(0, at - 1), at)}
+    beginning = f"the first {first}, then " if first else ""
     where = ", and where a loss stops being finite" if breaks else ""
     sentence = (
-        f"Of {length:,} steps {len(chosen):,} are shown: the first {first}, then one in {stride:,}, "
-        f"the last{where}. The band around a loss reaches from the smallest to the largest "
-        "between two of them."
+        f"Of {length:,} entries {len(chosen):,} are shown: {beginning}one in {stride:,}, and the last"
+        f"{where}. The band around a loss reaches from the smallest to the largest between two of "
+        "them."
     )
     return Frames(sorted(chosen), sentence)
 
