@@ -1,0 +1,2210 @@
+"""What the student writes in lesson 2, Autograd, and every known way to get it wrong."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from firstlight.checking import Extra, exercise
+
+RECORDED_AFTERWARDS = "gradients are recorded again afterwards"
+
+
+def ask(answer, *inputs):
+    """Call an answer; returns its result, and whether operations are recorded afterwards."""
+    with torch.enable_grad():  # puts the mode back that an answer may leave switched off
+        result = answer(*inputs)
+        return result, torch.is_grad_enabled()
+
+
+def parameter(values, grad=None):
+    """Make a leaf of float64 that requires a gradient, and give it one if it is to have one."""
+    made = torch.as_tensor(values, dtype=torch.float64).clone().requires_grad_()
+    if grad is not None:
+        made.grad = torch.as_tensor(grad, dtype=torch.float64).clone()
+    return made
+
+
+def can_go_backward(loss):
+    return isinstance(loss, torch.Tensor) and loss.requires_grad
+
+
+# A first gradient ---------------------------------------------------------------------------------
+
+
+@exercise(
+    level="guided",
+    minutes=5,
+    why="`requires_grad=True` makes `x` a leaf of the graph that `f` records, and `backward` leaves the slope in "
+    "`x.grad`.",
+    hints=(
+        "Autograd follows tensors, so the first step is a tensor that holds `at`.",
+        "The tensor has to say that it wants a gradient, and only floats can: mind that `at` may be a whole number.",
+        "Call `f`, call `backward()` on what comes out, and look at the `.grad` of what went in.",
+    ),
+)
+def slope_at(f, at: float) -> float:
+    """Compute the slope of a function at one point, with autograd.
+
+    f: a function that takes a tensor without axes and returns one.
+    at: a Python number, an int or a float.
+    Returns the derivative of f at that point as a Python float.
+    """
+    # solution:
+    x = torch.tensor(float(at), requires_grad=True)
+    f(x).backward()
+    return x.grad.item()
+    # end solution
+
+
+@slope_at.drive
+def watch_the_function(answer, f, at):
+    given = []
+
+    def watched(x):
+        given.append(isinstance(x, torch.Tensor) and x.requires_grad)
+        return f(x)
+
+    result, _ = ask(answer, watched, at)
+    return {"result": result, "`f` is given a tensor that requires a gradient": any(given)}
+
+
+@slope_at.probe
+def a_cubic(g):
+    def f(x):
+        """x**3 - 2*x"""
+        return x**3 - 2 * x
+
+    return f, 1.5
+
+
+@slope_at.probe
+def a_square_at_a_whole_number(g):
+    def f(x):
+        """(3*x - 1)**2"""
+        return (3 * x - 1) ** 2
+
+    return f, int(torch.randint(2, 9, (), generator=g))
+
+
+@slope_at.probe
+def a_choice(g):
+    def f(x):
+        """x*x where x is positive, else -3*x"""
+        return x * x if x > 0 else -3 * x
+
+    return f, -0.5
+
+
+def function_in_words(f, at):
+    return f"Here f(x) is {f.__doc__}."
+
+
+@slope_at.alternative("`requires_grad_()` on a float tensor does the same.")
+def asked_afterwards(f, at):
+    x = torch.tensor(at).float().requires_grad_()
+    y = f(x)
+    y.backward()
+    return float(x.grad)
+
+
+@slope_at.alternative(
+    "`torch.autograd.grad` returns the gradient instead of leaving it in `.grad`."
+)
+def with_autograd_grad(f, at):
+    x = torch.tensor(at, dtype=torch.float64, requires_grad=True)
+    (slope,) = torch.autograd.grad(f(x), x)
+    return slope.item()
+
+
+@slope_at.alternative("`torch.func.grad` turns a function into the function of its slopes.")
+def with_func_grad(f, at):
+    return torch.func.grad(f)(torch.tensor(float(at))).item()
+
+
+@slope_at.misconception(
+    title="A whole number cannot require a gradient",
+    why="`torch.tensor` makes int64 of a Python int, and between two whole numbers there is nothing to step to. So "
+    "`requires_grad` is refused for every dtype that is not a float. It worked as long as `at` had a decimal point.",
+    next="Make the number a float, whatever comes in.",
+    link="the-graph-recorded",
+    evidence=function_in_words,
+)
+def whole_number_leaf(f, at):
+    x = torch.tensor(at, requires_grad=True)
+    f(x).backward()
+    return x.grad.item()
+
+
+@slope_at.misconception(
+    title="Read a gradient that is not there",
+    why="`.grad` is None. Gradients are computed when `backward()` runs, not while `f` does, and they land in the leaf "
+    "that went in, not in the result that came out.",
+    next="Call `backward()` on the result, then read `.grad` of the tensor you gave to `f`.",
+    link="what-backward-leaves-behind",
+    evidence=function_in_words,
+)
+def read_too_early(f, at):
+    x = torch.tensor(float(at), requires_grad=True)
+    f(x)
+    return x.grad.item()
+
+
+@slope_at.misconception(
+    title="Returned the function's value",
+    why="`f(x)` is how high the function is. The slope is what `backward()` leaves in `x.grad`.",
+    next="Return what is in `x.grad`.",
+    link="the-graph-recorded",
+    evidence=function_in_words,
+)
+def value_instead(f, at):
+    x = torch.tensor(float(at), requires_grad=True)
+    y = f(x)
+    y.backward()
+    return y.item()
+
+
+@slope_at.misconception(
+    title="Returned a tensor",
+    why="The number is right, and `x.grad` is a tensor that holds it. A Python float was asked for.",
+    next="`.item()` takes the number out.",
+    link="what-backward-leaves-behind",
+    evidence=function_in_words,
+)
+def still_a_tensor(f, at):
+    x = torch.tensor(float(at), requires_grad=True)
+    f(x).backward()
+    return x.grad
+
+
+@slope_at.misconception(
+    title="Gave `f` a plain number",
+    why="Autograd records what happens to *tensors* that require a gradient. `f` of a Python number is a Python number, "
+    "and it knows nothing of where it came from.",
+    next="Put the number into a tensor that requires a gradient, and give `f` that.",
+    link="the-graph-recorded",
+    evidence=function_in_words,
+)
+def plain_number(f, at):
+    y = f(at)
+    y.backward()
+    return at.grad
+
+
+@slope_at.misconception(
+    title="Measured the slope instead of asking autograd",
+    why="A difference quotient comes close, and later in this lesson it serves as a check. It runs `f` twice for every "
+    "input and is only nearly right. Autograd runs `f` once, whatever the number of inputs, and follows the chain rule.",
+    next="Give `f` a tensor that requires a gradient.",
+    link="the-graph-recorded",
+    evidence=function_in_words,
+)
+def central_difference(f, at):
+    return (f(at + 1e-4) - f(at - 1e-4)) / 2e-4
+
+
+@slope_at.misconception(
+    title="Nothing was recorded",
+    why="The way back begins at a tensor that requires a gradient, and none went into `f`: `requires_grad=True` is missing, "
+    "or misspelled (Python accepts any attribute), or `f` ran under `no_grad`.",
+    next="Make `x` with `requires_grad=True`, and call `f` outside `no_grad`.",
+    link="the-graph-recorded",
+    evidence=function_in_words,
+)
+def nothing_recorded(f, at):
+    x = torch.tensor(float(at))
+    f(x).backward()
+    return x.grad.item()
+
+
+# Gradients that add up on purpose -----------------------------------------------------------------
+
+
+@exercise(
+    level="supported",
+    minutes=8,
+    why="`backward` adds to `w.grad`, so the parts of a sum can be differentiated one after the other; each part is "
+    "divided by the number of *all* examples.",
+    hints=(
+        "The mean over all examples is a sum of parts, one for each batch. What is a batch's part?",
+        "A part is the sum of the batch's squared errors, divided by the number of examples in all batches.",
+        "`backward()` on each part adds its gradient to `w.grad`. What must `w.grad` be before the first one?",
+    ),
+)
+def gradient_in_pieces(
+    w: torch.Tensor,
+    batches: list[tuple[torch.Tensor, torch.Tensor]],
+) -> None:
+    """Leave in `w.grad` the gradient of the mean squared error over all examples, batch by batch.
+
+    w: (D,), a leaf that requires a gradient; `w.grad` may hold an old gradient, which must not count.
+    batches: pairs (x, y) of shapes (n, D) and (n,); the number n differs from batch to batch.
+
+    The prediction for a batch is `x @ w`. Go backward after each batch, so that no graph is larger
+    than a batch. Afterwards `w.grad` is the gradient of one mean over the examples of all batches.
+    """
+    # solution:
+    count = sum(len(y) for _, y in batches)
+    w.grad = None
+    for x, y in batches:
+        part = ((x @ w - y) ** 2).sum() / count
+        part.backward()
+    # end solution
+
+
+@gradient_in_pieces.drive
+def look_at_the_gradient(answer, w, batches):
+    ask(answer, w, batches)
+    return {"`w.grad` afterwards": w.grad}
+
+
+def random_batches(g, width, *sizes):
+    return [
+        (
+            torch.randn(n, width, generator=g, dtype=torch.float64),
+            torch.randn(n, generator=g, dtype=torch.float64),
+        )
+        for n in sizes
+    ]
+
+
+@gradient_in_pieces.probe
+def two_batches(g):
+    w = parameter([1.0, -2.0], grad=[10.0, 20.0])
+    first = torch.tensor([[1.0, 0.0], [2.0, 1.0], [0.0, 3.0]], dtype=torch.float64)
+    second = torch.tensor([[1.0, 1.0]], dtype=torch.float64)
+    y = torch.tensor([0.0, 1.0, 2.0], dtype=torch.float64)
+    return w, [(first, y), (second, torch.tensor([4.0], dtype=torch.float64))]
+
+
+@gradient_in_pieces.probe
+def three_batches(g):
+    w = parameter(torch.randn(3, generator=g))
+    return w, random_batches(g, 3, 4, 2, 5)
+
+
+@gradient_in_pieces.probe
+def an_old_gradient(g):
+    w = parameter(torch.randn(4, generator=g), grad=torch.randn(4, generator=g))
+    return w, random_batches(g, 4, 2, 7)
+
+
+def sizes_in_words(w, batches):
+    sizes = " and ".join(str(len(y)) for _, y in batches)
+    old = "None" if w.grad is None else w.grad.tolist()
+    return f"The batches hold {sizes} examples, and `w.grad` was {old} before."
+
+
+@gradient_in_pieces.alternative("Weight each batch's mean by its share of the examples.")
+def weighted_means(w, batches):
+    count = sum(len(x) for x, _ in batches)
+    if w.grad is not None:
+        w.grad.zero_()
+    for x, y in batches:
+        (F.mse_loss(x @ w, y) * len(x) / count).backward()
+
+
+@gradient_in_pieces.alternative(
+    "Sums first, and one division at the end: it is the same for every part."
+)
+def divided_at_the_end(w, batches):
+    w.grad = None
+    count = 0
+    for x, y in batches:
+        ((x @ w - y) ** 2).sum().backward()
+        count += len(y)
+    w.grad /= count
+
+
+@gradient_in_pieces.alternative("Add up by hand what `torch.autograd.grad` returns.")
+def added_by_hand(w, batches):
+    count = sum(len(y) for _, y in batches)
+    total = torch.zeros_like(w)
+    for x, y in batches:
+        total += torch.autograd.grad(((x @ w - y) ** 2).sum(), w)[0] / count
+    w.grad = total.detach()
+
+
+@gradient_in_pieces.alternative("All at once gives the same gradient, with one large graph.")
+def all_at_once(w, batches):
+    w.grad = None
+    x = torch.cat([x for x, _ in batches])
+    y = torch.cat([y for _, y in batches])
+    F.mse_loss(x @ w, y).backward()
+
+
+@gradient_in_pieces.misconception(
+    title="The old gradient still counts",
+    why="`backward` adds to whatever `w.grad` holds. What an earlier step has left there is added in, and no error tells "
+    "you.",
+    next="Clear `w.grad` once, before the first batch.",
+    link="gradients-add-up",
+    evidence=sizes_in_words,
+)
+def old_gradient_counts(w, batches):
+    count = sum(len(y) for _, y in batches)
+    for x, y in batches:
+        part = ((x @ w - y) ** 2).sum() / count
+        part.backward()
+
+
+@gradient_in_pieces.misconception(
+    title="Cleared the gradient in every round",
+    why="The parts add up because `backward` adds. Clearing inside the loop throws away every batch but the last.",
+    next="Clear once, before the loop.",
+    link="gradients-add-up",
+    evidence=sizes_in_words,
+)
+def cleared_every_round(w, batches):
+    count = sum(len(y) for _, y in batches)
+    for x, y in batches:
+        w.grad = None
+        part = ((x @ w - y) ** 2).sum() / count
+        part.backward()
+
+
+@gradient_in_pieces.misconception(
+    title="Added up the means of the batches",
+    why="Each batch's mean is divided by that batch's own size. Added up, k means give a gradient about k times too "
+    "large: as if the learning rate grew with the number of batches.",
+    next="Divide every part by the number of examples in all batches.",
+    link="gradients-add-up",
+    evidence=sizes_in_words,
+)
+def added_means(w, batches):
+    w.grad = None
+    for x, y in batches:
+        ((x @ w - y) ** 2).mean().backward()
+
+
+@gradient_in_pieces.misconception(
+    title="A mean of means",
+    why="Dividing each batch's mean by the number of batches is right only if all batches are equally long. Here a short "
+    "batch counts as much as a long one, and each of its examples counts for more.",
+    next="Divide every part by the number of examples in all batches.",
+    link="gradients-add-up",
+    evidence=sizes_in_words,
+)
+def mean_of_means(w, batches):
+    w.grad = None
+    for x, y in batches:
+        (((x @ w - y) ** 2).mean() / len(batches)).backward()
+
+
+@gradient_in_pieces.misconception(
+    title="Summed where a mean was asked for",
+    why="Without the division the gradient grows with the number of examples: twice the data, twice the step.",
+    next="Divide by the number of examples in all batches.",
+    link="gradients-add-up",
+    evidence=sizes_in_words,
+)
+def never_divided(w, batches):
+    w.grad = None
+    for x, y in batches:
+        ((x @ w - y) ** 2).sum().backward()
+
+
+@gradient_in_pieces.misconception(
+    title="Went backward once, after the loop",
+    why="The loop computes a loss for each batch, and only the last one is still there when `backward()` runs.",
+    next="Let `backward()` stand inside the loop.",
+    link="gradients-add-up",
+    evidence=sizes_in_words,
+)
+def backward_after_the_loop(w, batches):
+    w.grad = None
+    for x, y in batches:
+        loss = ((x @ w - y) ** 2).mean()
+    loss.backward()
+
+
+@gradient_in_pieces.misconception(
+    title="The gradient did not reach `w.grad`",
+    why="It was returned, or it landed in a copy of `w`. The tensor that the caller holds has in `.grad` what it had before.",
+    next="Let `backward()` write into `w.grad`, or assign to it; a new tensor called `w` is another one.",
+    link="what-backward-leaves-behind",
+    evidence=sizes_in_words,
+)
+def returned_instead(w, batches):
+    count = sum(len(y) for _, y in batches)
+    total = torch.zeros_like(w)
+    for x, y in batches:
+        total += torch.autograd.grad(((x @ w - y) ** 2).sum() / count, w)[0]
+    return total
+
+
+@gradient_in_pieces.misconception(
+    title="A running total went backward in every round",
+    why="The total of round two still contains the graph of round one, which was freed when you went back through it. "
+    "Adding up is already done: by `.grad`.",
+    next="Go backward from each part by itself.",
+    link="the-graph-is-used-up",
+)
+def running_total(w, batches):
+    w.grad = None
+    total = 0
+    for x, y in batches:
+        total = total + ((x @ w - y) ** 2).sum()
+        total.backward()
+
+
+@gradient_in_pieces.misconception(
+    title="There was nothing to fill with zeros",
+    why="`w.grad` is None as long as nothing has gone backward, and None has no `zero_`.",
+    next="Set it to None: that works in both cases.",
+    link="gradients-add-up",
+)
+def zeroed_none(w, batches):
+    w.grad.zero_()
+    count = sum(len(y) for _, y in batches)
+    for x, y in batches:
+        part = ((x @ w - y) ** 2).sum() / count
+        part.backward()
+
+
+# A step -------------------------------------------------------------------------------------------
+
+
+@exercise(
+    level="supported",
+    minutes=7,
+    why="Under `no_grad` the step is not recorded, and `-=` writes into the leaf itself instead of making a new tensor.",
+    hints=(
+        "Three things can go wrong: the step is recorded, a new tensor is made, an old gradient stays. Which line of "
+        "yours takes care of which?",
+        "`p -= …` writes into the tensor that the list holds. `p = p - …` gives the name `p` to a new one.",
+        "A leaf that requires a gradient may be written into only under `torch.no_grad()`.",
+        "A parameter that took no part in the loss has no gradient: `p.grad` is None, and there is nothing to subtract.",
+    ),
+)
+def gradient_step(parameters: list[torch.Tensor], lr: float) -> None:
+    """Take one step of gradient descent, in place, and clear the gradients.
+
+    parameters: leaves that require gradients, after `backward()`. One that took no part in the loss
+    has None in `.grad`, and stays as it is.
+    lr: the learning rate.
+
+    Every other parameter moves by minus lr times its gradient. Each stays the same tensor: a leaf
+    that requires a gradient. Afterwards every `.grad` is None, or zero.
+    """
+    # solution:
+    with torch.no_grad():  # a step is no part of any loss
+        for p in parameters:
+            if p.grad is not None:
+                p -= lr * p.grad
+                p.grad = None
+    # end solution
+
+
+@gradient_step.drive
+def look_at_the_parameters(answer, parameters, lr):
+    handed_over = list(parameters)
+    _, recorded = ask(answer, handed_over, lr)
+    seen = {f"`parameters[{i}]`": p.detach().clone() for i, p in enumerate(parameters)}
+    return seen | {
+        "the list holds the same tensors": len(handed_over) == len(parameters)
+        and all(a is b for a, b in zip(handed_over, parameters, strict=True)),
+        "each one is a leaf that requires a gradient": all(
+            p.is_leaf and p.requires_grad for p in parameters
+        ),
+        "the gradients are cleared": all(
+            p.grad is None or not p.grad.count_nonzero() for p in parameters
+        ),
+        RECORDED_AFTERWARDS: recorded,
+    }
+
+
+@gradient_step.probe
+def two_parameters(g):
+    return (parameter(2.0, grad=4.0), parameter([1.0, -3.0], grad=[0.5, -2.0])), 0.1
+
+
+@gradient_step.probe
+def one_without_a_gradient(g):
+    w = torch.randn(2, 3, generator=g)
+    first = parameter(w, grad=torch.randn(2, 3, generator=g))
+    last = parameter(torch.randn(3, generator=g), grad=torch.randn(3, generator=g))
+    return (first, parameter([5.0, 6.0]), last), 0.25
+
+
+@gradient_step.probe
+def three_parameters(g):
+    shapes = ((4,), (2, 2), (1, 5))
+    made = (torch.randn(2, *shape, generator=g) for shape in shapes)
+    return tuple(parameter(value, grad=grad) for value, grad in made), 0.5
+
+
+def first_parameter_in_words(parameters, lr):
+    p = parameters[0]
+    return f"`parameters[0]` was {p.tolist()}, its gradient {p.grad.tolist()}, and `lr` is {lr}."
+
+
+@gradient_step.alternative("`sub_` says the same as `-=`, and `zero_` clears as well as None does.")
+def with_methods(parameters, lr):
+    for p in parameters:
+        if p.grad is not None:
+            with torch.no_grad():
+                p.sub_(p.grad, alpha=lr)
+            p.grad.zero_()
+
+
+@gradient_step.alternative("As a decorator, `no_grad` covers the whole function.")
+@torch.no_grad()
+def decorated(parameters, lr):
+    for p in parameters:
+        if p.grad is None:
+            continue
+        p.copy_(p - lr * p.grad)
+        p.grad = None
+
+
+@gradient_step.alternative(
+    "In this one place `.data` does no harm. The lesson shows why it is a bad habit all the same."
+)
+def through_data(parameters, lr):
+    for p in parameters:
+        if p.grad is not None:
+            p.data -= lr * p.grad
+        p.grad = None
+
+
+@gradient_step.misconception(
+    title="The step was recorded",
+    why="Outside `no_grad` every operation on a parameter becomes part of the graph, and a leaf is where a graph begins: "
+    "if it could be overwritten by a recorded operation, it would have to be its own ancestor. PyTorch refuses.",
+    next="Take the step where nothing is recorded.",
+    link="gradient-descent-by-hand",
+)
+def recorded_the_step(parameters, lr):
+    for p in parameters:
+        if p.grad is not None:
+            p -= lr * p.grad
+            p.grad = None
+
+
+@gradient_step.misconception(
+    title="Moved the name, not the parameter",
+    why="`p - …` makes a new tensor, whatever you call it. The tensor in the list, which the model uses, is as it was. "
+    "Nothing is trained, and no error tells you.",
+    next="Write into the tensor: `-=` under `no_grad`.",
+    link="gradient-descent-by-hand",
+    evidence=first_parameter_in_words,
+)
+def moved_the_name(parameters, lr):
+    with torch.no_grad():
+        for p in parameters:
+            if p.grad is not None:
+                p = p - lr * p.grad
+                p.grad = None
+
+
+@gradient_step.misconception(
+    title="Moved the name, and cleared the gradient",
+    why="`p - …` and `p.sub(…)` make a new tensor, whatever you call it. The tensor in the list keeps its value and loses "
+    "its gradient: the whole backward pass was for nothing, and no error tells you.",
+    next="Write into the tensor: `-=` under `no_grad`.",
+    link="gradient-descent-by-hand",
+    evidence=first_parameter_in_words,
+)
+def moved_the_name_and_cleared(parameters, lr):
+    with torch.no_grad():
+        for p in parameters:
+            if p.grad is not None:
+                moved = p - lr * p.grad
+                p.grad = None
+                p = moved
+
+
+@gradient_step.misconception(
+    title="Replaced the tensors in the list",
+    why="The list now holds new tensors. The model that computes the loss still holds the old ones, so the next loss is "
+    "the same as the last.",
+    next="Keep each tensor and change the numbers in it: `-=` under `no_grad`.",
+    link="gradient-descent-by-hand",
+    shows="the list holds the same tensors",
+    evidence=first_parameter_in_words,
+)
+def replaced_in_the_list(parameters, lr):
+    for i, p in enumerate(parameters):
+        if p.grad is not None:
+            parameters[i] = (p - lr * p.grad).detach().requires_grad_()
+
+
+@gradient_step.misconception(
+    title="The gradients were not cleared",
+    why="The step is right. But the next `backward()` adds to what is still in `.grad`, and the step after that goes along "
+    "the sum of both gradients.",
+    next="Clear each `.grad` when you have used it.",
+    link="gradients-add-up",
+    evidence=first_parameter_in_words,
+)
+def never_cleared(parameters, lr):
+    with torch.no_grad():
+        for p in parameters:
+            if p.grad is not None:
+                p -= lr * p.grad
+
+
+@gradient_step.misconception(
+    title="Went uphill",
+    why="The gradient points to where the loss grows fastest. Adding it climbs.",
+    next="Subtract.",
+    link="gradient-descent-by-hand",
+    evidence=first_parameter_in_words,
+)
+def went_uphill(parameters, lr):
+    with torch.no_grad():
+        for p in parameters:
+            if p.grad is not None:
+                p += lr * p.grad
+                p.grad = None
+
+
+@gradient_step.misconception(
+    title="A parameter without a gradient stopped the step",
+    why="`.grad` is None for a parameter that took no part in the loss, and None cannot be multiplied. This happens as "
+    "soon as a part of a model is not used or is frozen.",
+    next="Skip a parameter whose `.grad` is None.",
+    link="none-zero-nan",
+)
+def stumbled_over_none(parameters, lr):
+    with torch.no_grad():
+        for p in parameters:
+            p -= lr * p.grad
+            p.grad = None
+
+
+@gradient_step.misconception(
+    title="The parameters no longer require a gradient",
+    why="`requires_grad_(False)` lasts: it is a property of the tensor, not of the next few lines. The step is right, but "
+    "from here on nothing is recorded for these parameters.",
+    next="Use something that ends by itself: a `with` block.",
+    link="who-stops-the-gradient",
+    shows="each one is a leaf that requires a gradient",
+    evidence=first_parameter_in_words,
+)
+def frozen_for_good(parameters, lr):
+    for p in parameters:
+        p.requires_grad_(False)
+        if p.grad is not None:
+            p -= lr * p.grad
+            p.grad = None
+
+
+@gradient_step.misconception(
+    title="Recording is switched off for the whole program",
+    why="`torch.set_grad_enabled(False)` as a plain call lasts until somebody switches it on again. The step is right, and "
+    "no loss that is computed from here on can go backward.",
+    next="Use a `with` block, which switches back when it ends.",
+    link="who-stops-the-gradient",
+    shows=RECORDED_AFTERWARDS,
+)
+def switched_off_for_all(parameters, lr):
+    torch.set_grad_enabled(False)
+    for p in parameters:
+        if p.grad is not None:
+            p -= lr * p.grad
+            p.grad = None
+
+
+@gradient_step.misconception(
+    title="There was nothing to fill with zeros",
+    why="A parameter that took no part in the loss has None in `.grad`, and None has no `zero_`.",
+    next="Clear by setting `.grad` to None, or clear only what is there.",
+    link="none-zero-nan",
+)
+def zeroed_a_none(parameters, lr):
+    with torch.no_grad():
+        for p in parameters:
+            if p.grad is not None:
+                p -= lr * p.grad
+            p.grad.zero_()
+
+
+# Gradient descent by hand -------------------------------------------------------------------------
+
+
+@exercise(
+    level="supported",
+    minutes=9,
+    why="Each round records a graph of its own, goes backward, steps without recording, and clears what it has used.",
+    hints=(
+        "Before the loop: two leaves. In the loop: loss, backward, step, clear.",
+        "The loss has to be computed anew in every round: its graph is used up when you have gone backward.",
+        "After the first round, print `w.grad` before and after you clear it.",
+    ),
+)
+def fit_line(
+    x: torch.Tensor,
+    y: torch.Tensor,
+    lr: float,
+    steps: int,
+) -> tuple[float, float]:
+    """Fit the line `w * x + b` to points, by gradient descent on the mean squared error.
+
+    x: (N,) float32, and y likewise: the points.
+    lr: the learning rate.
+    steps: how many steps to take.
+    Returns w and b after the last step, as two Python floats.
+
+    Both start at 0. The gradients come from autograd, the steps are yours, and nothing from
+    `torch.optim` is needed.
+    """
+    # solution:
+    w = torch.tensor(0.0, requires_grad=True)
+    b = torch.tensor(0.0, requires_grad=True)
+    for _ in range(steps):
+        loss = ((w * x + b - y) ** 2).mean()
+        loss.backward()
+        with torch.no_grad():  # a step is no part of the loss
+            w -= lr * w.grad
+            b -= lr * b.grad
+        w.grad = b.grad = None
+    return w.item(), b.item()
+    # end solution
+
+
+def form_of(values):
+    names = ("float" if isinstance(v, float | np.floating) else type(v).__name__ for v in values)
+    return "two values: " + " and ".join(names)
+
+
+@fit_line.drive
+def fit_and_compare(answer, x, y, lr, steps):
+    result, recorded = ask(answer, x, y, lr, steps)
+    if not isinstance(result, tuple | list) or len(result) != 2:
+        return {"what comes back": type(result).__name__}
+    w, b = (torch.tensor(float(value)) for value in result)  # float32: rounding is forgiven
+    return {"what comes back": form_of(result), "`w`": w, "`b`": b, RECORDED_AFTERWARDS: recorded}
+
+
+@fit_line.probe
+def four_points(g):
+    x = torch.tensor([0.0, 1.0, 2.0, 3.0])
+    return x, torch.tensor([1.0, 3.0, 4.0, 8.0]), 0.05, 2
+
+
+@fit_line.probe
+def noisy_points(g):
+    x = torch.randn(7, generator=g)
+    return x, 3 * x - 1 + 0.1 * torch.randn(7, generator=g), 0.1, 3
+
+
+@fit_line.probe
+def many_steps(g):
+    x = torch.linspace(-1, 2, 11)
+    return x, -2 * x + 5 + 0.1 * torch.randn(11, generator=g), 0.1, 12
+
+
+@fit_line.alternative("`torch.autograd.grad` returns gradients and leaves none behind to clear.")
+def with_returned_gradients(x, y, lr, steps):
+    w, b = (torch.zeros((), requires_grad=True) for _ in range(2))
+    for _ in range(steps):
+        dw, db = torch.autograd.grad(F.mse_loss(w * x + b, y), (w, b))
+        with torch.no_grad():
+            w -= lr * dw
+            b -= lr * db
+    return float(w), float(b)
+
+
+@fit_line.alternative("One tensor of two parameters.")
+def one_tensor(x, y, lr, steps):
+    theta = torch.zeros(2, requires_grad=True)
+    table = torch.stack([x, torch.ones_like(x)], 1)
+    for _ in range(steps):
+        if theta.grad is not None:
+            theta.grad.zero_()
+        (table @ theta - y).square().mean().backward()
+        with torch.no_grad():
+            theta.sub_(lr * theta.grad)
+    return tuple(theta.tolist())
+
+
+@fit_line.alternative(
+    "New leaves in every round: a detached result, told to require a gradient again."
+)
+def new_leaves(x, y, lr, steps):
+    w = b = torch.tensor(0.0)
+    for _ in range(steps):
+        w, b = w.detach().requires_grad_(), b.detach().clone().requires_grad_()
+        ((w * x + b - y) ** 2).mean().backward()
+        w, b = w - lr * w.grad, b - lr * b.grad
+    return w.item(), b.item()
+
+
+@fit_line.misconception(
+    title="The gradients were never cleared",
+    why="`backward` adds to `.grad`. From the second step on, every step goes along the sum of all gradients so far, "
+    "also of those that belong to places you have left. It overshoots and swings like a ball without friction.",
+    next="Clear both gradients in every round.",
+    link="gradients-add-up",
+    shows="`w`",
+)
+def gradients_never_cleared(x, y, lr, steps):
+    w = torch.tensor(0.0, requires_grad=True)
+    b = torch.tensor(0.0, requires_grad=True)
+    for _ in range(steps):
+        loss = ((w * x + b - y) ** 2).mean()
+        loss.backward()
+        with torch.no_grad():
+            w -= lr * w.grad
+            b -= lr * b.grad
+    return w.item(), b.item()
+
+
+@fit_line.misconception(
+    title="Only one of the gradients was cleared",
+    why="Each leaf has a `.grad` of its own. The other one goes on adding up.",
+    next="Clear the gradient of `b`, too.",
+    link="gradients-add-up",
+    shows="`b`",
+)
+def cleared_only_w(x, y, lr, steps):
+    w = torch.tensor(0.0, requires_grad=True)
+    b = torch.tensor(0.0, requires_grad=True)
+    for _ in range(steps):
+        loss = ((w * x + b - y) ** 2).mean()
+        loss.backward()
+        with torch.no_grad():
+            w -= lr * w.grad
+            b -= lr * b.grad
+        w.grad = None
+    return w.item(), b.item()
+
+
+@fit_line.misconception(
+    title="The loss was computed once, before the loop",
+    why="A graph belongs to one forward pass. Its saved values are freed when you go backward, so the second round finds "
+    "nothing, and a loss from before the step would give the gradient at the place you have left.",
+    next="Compute the loss inside the loop.",
+    link="the-graph-is-used-up",
+)
+def loss_before_the_loop(x, y, lr, steps):
+    w = torch.tensor(0.0, requires_grad=True)
+    b = torch.tensor(0.0, requires_grad=True)
+    loss = ((w * x + b - y) ** 2).mean()
+    for _ in range(steps):
+        loss.backward()
+        with torch.no_grad():
+            w -= lr * w.grad
+            b -= lr * b.grad
+        w.grad = b.grad = None
+    return w.item(), b.item()
+
+
+@fit_line.misconception(
+    title="Every gradient was taken at the start",
+    why="What came out is as many times the first step as there are steps. If you keep one graph alive with "
+    "`retain_graph=True`, it goes on holding the first forward pass. If you step once, after the loop, all rounds look at "
+    "the same place. A descent looks again after every step.",
+    next="In every round: compute the loss anew, go backward, step, clear.",
+    link="the-graph-is-used-up",
+    shows="`w`",
+)
+def retained_the_graph(x, y, lr, steps):
+    w = torch.tensor(0.0, requires_grad=True)
+    b = torch.tensor(0.0, requires_grad=True)
+    loss = ((w * x + b - y) ** 2).mean()
+    for _ in range(steps):
+        loss.backward(retain_graph=True)
+        with torch.no_grad():
+            w -= lr * w.grad
+            b -= lr * b.grad
+        w.grad = b.grad = None
+    return w.item(), b.item()
+
+
+@fit_line.misconception(
+    title="There is no gradient where the step looks for one",
+    why="`.grad` is None. If it was there in the first round, look at the step: `w = w - …` makes a new tensor, and "
+    "`backward` keeps gradients in leaves that require one, not in results. If it was never there, nothing has gone "
+    "backward, or you clear before you step.",
+    next="Go backward in every round, and step into the leaf itself, with `-=` under `no_grad`.",
+    link="gradient-descent-by-hand",
+)
+def rebound_as_a_result(x, y, lr, steps):
+    w = torch.tensor(0.0, requires_grad=True)
+    b = torch.tensor(0.0, requires_grad=True)
+    for _ in range(steps):
+        loss = ((w * x + b - y) ** 2).mean()
+        loss.backward()
+        w = w - lr * w.grad
+        b = b - lr * b.grad
+    return w.item(), b.item()
+
+
+@fit_line.misconception(
+    title="The new `w` does not require a gradient",
+    why="`w = w - …` makes a new tensor, and under `no_grad` new tensors do not require a gradient. The second loss has no "
+    "graph, and `backward` has nowhere to go.",
+    next="Write into the leaf itself, with `-=`.",
+    link="gradient-descent-by-hand",
+)
+def rebound_under_no_grad(x, y, lr, steps):
+    w = torch.tensor(0.0, requires_grad=True)
+    b = torch.tensor(0.0, requires_grad=True)
+    for _ in range(steps):
+        loss = ((w * x + b - y) ** 2).mean()
+        loss.backward()
+        with torch.no_grad():
+            w = w - lr * w.grad
+            b = b - lr * b.grad
+    return w.item(), b.item()
+
+
+@fit_line.misconception(
+    title="The step was recorded",
+    why="Writing into a leaf that requires a gradient is refused, because outside `no_grad` the writing would become part "
+    "of the graph.",
+    next="Take the steps under `torch.no_grad()`.",
+    link="gradient-descent-by-hand",
+)
+def step_in_the_graph(x, y, lr, steps):
+    w = torch.tensor(0.0, requires_grad=True)
+    b = torch.tensor(0.0, requires_grad=True)
+    for _ in range(steps):
+        loss = ((w * x + b - y) ** 2).mean()
+        loss.backward()
+        w -= lr * w.grad
+        b -= lr * b.grad
+        w.grad = b.grad = None
+    return w.item(), b.item()
+
+
+@fit_line.misconception(
+    title="Summed the squared errors",
+    why="The gradient of a sum is N times that of the mean, and so is each step. With more points, the same learning rate "
+    "is too large.",
+    next="Take the mean.",
+    link="gradient-descent-by-hand",
+    shows="`w`",
+)
+def summed_the_errors(x, y, lr, steps):
+    w = torch.tensor(0.0, requires_grad=True)
+    b = torch.tensor(0.0, requires_grad=True)
+    for _ in range(steps):
+        loss = ((w * x + b - y) ** 2).sum()
+        loss.backward()
+        with torch.no_grad():
+            w -= lr * w.grad
+            b -= lr * b.grad
+        w.grad = b.grad = None
+    return w.item(), b.item()
+
+
+@fit_line.misconception(
+    title="Returned the tensors",
+    why="The numbers are right, but they are still in tensors. If those are the leaves themselves, whoever computes with "
+    "them goes on recording.",
+    next="`.item()` takes the numbers out.",
+    link="gradient-descent-by-hand",
+    shows="what comes back",
+)
+def returned_the_leaves(x, y, lr, steps):
+    w = torch.tensor(0.0, requires_grad=True)
+    b = torch.tensor(0.0, requires_grad=True)
+    for _ in range(steps):
+        loss = ((w * x + b - y) ** 2).mean()
+        loss.backward()
+        with torch.no_grad():
+            w -= lr * w.grad
+            b -= lr * b.grad
+        w.grad = b.grad = None
+    return w, b
+
+
+@fit_line.misconception(
+    title="Returned after the first step",
+    why="`return` stands inside the loop, so the loop ends in its first round.",
+    next="Move `return` out of the loop.",
+    link="gradient-descent-by-hand",
+    shows="`w`",
+)
+def returned_in_the_loop(x, y, lr, steps):
+    w = torch.tensor(0.0, requires_grad=True)
+    b = torch.tensor(0.0, requires_grad=True)
+    for _ in range(steps):
+        loss = ((w * x + b - y) ** 2).mean()
+        loss.backward()
+        with torch.no_grad():
+            w -= lr * w.grad
+            b -= lr * b.grad
+        w.grad = b.grad = None
+        return w.item(), b.item()
+    return None
+
+
+@fit_line.misconception(
+    title="Went uphill",
+    why="The gradient points to where the loss grows fastest. Adding it climbs.",
+    next="Subtract.",
+    link="gradient-descent-by-hand",
+    shows="`w`",
+)
+def climbed(x, y, lr, steps):
+    w = torch.tensor(0.0, requires_grad=True)
+    b = torch.tensor(0.0, requires_grad=True)
+    for _ in range(steps):
+        loss = ((w * x + b - y) ** 2).mean()
+        loss.backward()
+        with torch.no_grad():
+            w += lr * w.grad
+            b += lr * b.grad
+        w.grad = b.grad = None
+    return w.item(), b.item()
+
+
+@fit_line.misconception(
+    title="There was nothing to fill with zeros",
+    why="Before the first `backward()` the gradients are None, and None has no `zero_`.",
+    next="Clear after the step, or by setting `.grad` to None.",
+    link="gradients-add-up",
+)
+def zeroed_too_early(x, y, lr, steps):
+    w = torch.tensor(0.0, requires_grad=True)
+    b = torch.tensor(0.0, requires_grad=True)
+    for _ in range(steps):
+        w.grad.zero_()
+        b.grad.zero_()
+        loss = ((w * x + b - y) ** 2).mean()
+        loss.backward()
+        with torch.no_grad():
+            w -= lr * w.grad
+            b -= lr * b.grad
+    return w.item(), b.item()
+
+
+@fit_line.misconception(
+    title="The loss became a number before it went backward",
+    why="`.item()` takes the number out of the tensor and leaves the graph behind. A number cannot go backward.",
+    next="Keep the loss as a tensor until `backward()` has run.",
+    link="the-graph-recorded",
+)
+def loss_became_a_number(x, y, lr, steps):
+    w = torch.tensor(0.0, requires_grad=True)
+    b = torch.tensor(0.0, requires_grad=True)
+    for _ in range(steps):
+        loss = ((w * x + b - y) ** 2).mean().item()
+        loss.backward()
+        with torch.no_grad():
+            w -= lr * w.grad
+            b -= lr * b.grad
+        w.grad = b.grad = None
+    return w.item(), b.item()
+
+
+@fit_line.misconception(
+    title="Started at random numbers",
+    why="Networks start at random weights. A line has one minimum, which is reached from anywhere, so nothing random is "
+    "needed, and after a few steps the result still depends on where you began.",
+    next="Let w and b start at 0.",
+    link="gradient-descent-by-hand",
+    shows="`w`",
+)
+def started_at_random(x, y, lr, steps):
+    w = torch.randn(1, requires_grad=True)
+    b = torch.randn(1, requires_grad=True)
+    for _ in range(steps):
+        loss = ((w * x + b - y) ** 2).mean()
+        loss.backward()
+        with torch.no_grad():
+            w -= lr * w.grad
+            b -= lr * b.grad
+        w.grad = b.grad = None
+    return w.item(), b.item()
+
+
+# A part that does not learn -----------------------------------------------------------------------
+
+
+@exercise(
+    level="supported",
+    minutes=7,
+    why="`detach` gives the same numbers without their history, so the way back from the loss ends at the features.",
+    hints=(
+        "The path from the loss to `W1` leads through the features, `relu(x @ W1)`. Cut it there.",
+        "`detach()` cuts one tensor off from its history; `no_grad` leaves a few lines unrecorded. Either will do.",
+        "What you cut must be on the way to `W1` and not on the way to `W2`.",
+    ),
+)
+def last_layer_loss(
+    x: torch.Tensor,
+    y: torch.Tensor,
+    W1: torch.Tensor,
+    W2: torch.Tensor,
+) -> torch.Tensor:
+    """Compute the loss of a two-layer network so that only its second layer learns from it.
+
+    The network is `relu(x @ W1) @ W2`, the loss its mean squared error against y.
+
+    x: (N, D). y: (N,).
+    W1: (D, H), and W2: (H,): leaves that require gradients.
+    Returns the loss, a tensor without axes. `backward()` on it must give W2 its gradient and leave
+    `W1.grad` as it is. Both W1 and W2 still require gradients when you return: others use them.
+    """
+    # solution:
+    features = F.relu(x @ W1).detach()  # (N, D) @ (D, H) -> (N, H)
+    return ((features @ W2 - y) ** 2).mean()
+    # end solution
+
+
+@last_layer_loss.drive
+def learn_from_the_loss(answer, x, y, W1, W2):
+    loss, recorded = ask(answer, x, y, W1, W2)
+    required = W1.requires_grad and W2.requires_grad
+    if can_go_backward(loss):
+        loss.backward()
+    return {
+        "result": loss,
+        "`backward()` can start from the loss": can_go_backward(loss),
+        "`W2.grad` afterwards": W2.grad,
+        "`W1.grad` afterwards": W1.grad,
+        "W1 and W2 still require gradients": required,
+        RECORDED_AFTERWARDS: recorded,
+    }
+
+
+@last_layer_loss.probe
+def a_tiny_network(g):
+    x = torch.tensor([[1.0, 2.0], [3.0, -1.0], [0.0, 1.0]], dtype=torch.float64)
+    y = torch.tensor([1.0, 2.0, 5.0], dtype=torch.float64)
+    return x, y, parameter([[1.0, -1.0], [0.5, 2.0]]), parameter([2.0, -1.0])
+
+
+def random_network(g, n, d, h):
+    x, y = torch.randn(n, d, generator=g).double(), torch.randn(n, generator=g).double()
+    return x, y, torch.randn(d, h, generator=g), torch.randn(h, generator=g)
+
+
+@last_layer_loss.probe
+def an_old_gradient_in_the_first_layer(g):
+    x, y, first, second = random_network(g, 4, 3, 5)
+    return x, y, parameter(first, grad=torch.randn(3, 5, generator=g)), parameter(second)
+
+
+@last_layer_loss.probe
+def old_gradients_in_both_layers(g):
+    x, y, first, second = random_network(g, 6, 2, 4)
+    old = torch.randn(2, 4, generator=g), torch.randn(4, generator=g)
+    return x, y, parameter(first, grad=old[0]), parameter(second, grad=old[1])
+
+
+@last_layer_loss.alternative("Compute the features where nothing is recorded.")
+def unrecorded_features(x, y, W1, W2):
+    with torch.no_grad():
+        features = torch.relu(x @ W1)
+    return F.mse_loss(features @ W2, y)
+
+
+@last_layer_loss.alternative(
+    "Detach the weights instead: then the product has no history to begin with."
+)
+def detached_weights(x, y, W1, W2):
+    return ((x @ W1.detach()).clamp(min=0) @ W2 - y).pow(2).mean()
+
+
+@last_layer_loss.alternative(
+    "Freeze the layer while the graph is recorded, and thaw it before you return."
+)
+def frozen_and_thawed(x, y, W1, W2):
+    W1.requires_grad_(False)
+    loss = ((F.relu(x @ W1) @ W2 - y) ** 2).mean()
+    W1.requires_grad_(True)
+    return loss
+
+
+@last_layer_loss.misconception(
+    title="The first layer learns, too",
+    why="Nothing cuts the way back: `backward` goes on from the features to `W1` and adds a gradient there. If you did "
+    "call `detach()`: it returns a tensor, and the one it is called on keeps its history.",
+    next="Cut the features off from their history.",
+    link="who-stops-the-gradient",
+    shows="`W1.grad` afterwards",
+)
+def nothing_is_cut(x, y, W1, W2):
+    return ((F.relu(x @ W1) @ W2 - y) ** 2).mean()
+
+
+@last_layer_loss.misconception(
+    title="The whole loss was cut off",
+    why="The cut comes too late: behind `W2`, on the way to the loss. Nothing that was recorded is left, so `backward` "
+    "cannot start, and the second layer does not learn either.",
+    next="Cut before `W2` comes in: at the features.",
+    link="who-stops-the-gradient",
+    shows="`backward()` can start from the loss",
+)
+def cut_too_late(x, y, W1, W2):
+    with torch.no_grad():
+        return ((F.relu(x @ W1) @ W2 - y) ** 2).mean()
+
+
+@last_layer_loss.misconception(
+    title="Froze the other layer",
+    why="`W2.detach()` takes the second layer out of the graph and leaves the first one in: exactly the layer that was to "
+    "learn does not.",
+    next="Cut the way to `W1`.",
+    link="who-stops-the-gradient",
+    shows="`W2.grad` afterwards",
+)
+def froze_the_other(x, y, W1, W2):
+    return ((F.relu(x @ W1) @ W2.detach() - y) ** 2).mean()
+
+
+@last_layer_loss.misconception(
+    title="The first layer stays frozen for everybody",
+    why="`requires_grad_(False)` changes the tensor itself, not this one loss. The gradient is as asked for, and whoever "
+    "trains `W1` with another loss will find that it never moves.",
+    next="Cut the path in this loss and leave the tensor as it is, or put back what you have switched off.",
+    link="who-stops-the-gradient",
+    shows="W1 and W2 still require gradients",
+)
+def frozen_for_everybody(x, y, W1, W2):
+    W1.requires_grad_(False)
+    return ((F.relu(x @ W1) @ W2 - y) ** 2).mean()
+
+
+@last_layer_loss.misconception(
+    title="The features were made in inference mode",
+    why="`inference_mode` marks its tensors for good: autograd will not keep them for a backward pass. To give `W2` its "
+    "gradient it has to keep the features.",
+    next="Use `no_grad` or `detach`: their results are ordinary tensors.",
+    link="who-stops-the-gradient",
+)
+def features_in_inference_mode(x, y, W1, W2):
+    with torch.inference_mode():
+        features = F.relu(x @ W1)
+    return ((features @ W2 - y) ** 2).mean()
+
+
+@last_layer_loss.misconception(
+    title="Returned a Python number",
+    why="`.item()` and `float()` take the number out of the tensor and leave its history behind. `backward` has nothing "
+    "to start from.",
+    next="Return the tensor itself.",
+    link="who-stops-the-gradient",
+    shows="`backward()` can start from the loss",
+)
+def number_without_history(x, y, W1, W2):
+    features = F.relu(x @ W1).detach()
+    return ((features @ W2 - y) ** 2).mean().item()
+
+
+@last_layer_loss.misconception(
+    title="Went backward inside the function",
+    why="`backward()` has run before the loss is returned, and the graph was freed. Whoever asked for the loss cannot go "
+    "backward from it any more, and an old gradient of `W2` has already been added to.",
+    next="Return the loss and leave `backward()` to the caller.",
+    link="the-graph-is-used-up",
+)
+def went_backward_inside(x, y, W1, W2):
+    features = F.relu(x @ W1).detach()
+    loss = ((features @ W2 - y) ** 2).mean()
+    loss.backward()
+    return loss
+
+
+# The gradient of an input -------------------------------------------------------------------------
+
+
+@exercise(
+    level="independent",
+    minutes=8,
+    why="`torch.autograd.grad` returns the gradients it is asked for and writes into no `.grad` at all.",
+    hints=(
+        "The image has to be a leaf that requires a gradient. The caller's image must not become one: take a copy.",
+        "`backward()` writes into every leaf of the graph, also into the network's parameters, which you cannot see from here.",
+        "`torch.autograd.grad(result, inputs)` returns gradients for `inputs` alone, as a tuple.",
+    ),
+)
+def input_gradient(score, image: torch.Tensor) -> torch.Tensor:
+    """Compute how a score would change with each pixel of an image.
+
+    score: a function from an image to a tensor without axes. It has parameters of its own, which
+    require gradients.
+    image: (H, W) floats; it requires no gradient.
+    Returns (H, W): the gradient of score(image) with respect to the image.
+
+    Nothing else changes: `image` is as it was, and so is the `.grad` of every parameter of the
+    score, be it None or not.
+    """
+    # solution:
+    x = image.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(score(x), x)
+    return gradient
+    # end solution
+
+
+@input_gradient.drive
+def look_at_everything(answer, score, image):
+    result, _ = ask(answer, score, image)
+    return {
+        "result": result.detach().clone() if isinstance(result, torch.Tensor) else result,
+        "`image` requires no gradient, as before": not image.requires_grad,
+        "`image.grad` afterwards": image.grad,
+        "the score's parameters require gradients, as before": score.weight.requires_grad,
+        "the `.grad` of the score's parameters afterwards": score.weight.grad,
+    }
+
+
+def a_score(weight):
+    """Make a score with one weight per pixel; it carries the weight as an attribute."""
+
+    def score(image):
+        return torch.tanh((image * weight).sum()) + (image**2 * weight).mean()
+
+    score.weight = weight
+    return score
+
+
+@input_gradient.probe
+def a_tiny_image(g):
+    weight = parameter([[0.5, -1.0, 0.25]])
+    return a_score(weight), torch.tensor([[1.0, 0.5, -2.0]], dtype=torch.float64)
+
+
+@input_gradient.probe
+def a_network_in_training(g):
+    values = torch.randn(3, 2, 4, generator=g).double()
+    return a_score(parameter(values[0] / 4, grad=values[1])), values[2]
+
+
+@input_gradient.probe
+def a_tall_image(g):
+    values = torch.randn(2, 5, 3, generator=g).double()
+    return a_score(parameter(values[0] / 4)), values[1]
+
+
+@input_gradient.alternative("`backward` can be told into which leaves it may write.")
+def only_into_the_input(score, image):
+    x = image.detach().clone()
+    x.requires_grad = True
+    score(x).backward(inputs=[x])
+    return x.grad
+
+
+@input_gradient.alternative("`torch.func.grad` returns the function that computes the gradient.")
+def with_the_function_of_gradients(score, image):
+    return torch.func.grad(score)(image)
+
+
+@input_gradient.alternative("Switch it on for the caller's image and off again.")
+def borrowed_the_image(score, image):
+    image.requires_grad_()
+    try:
+        return torch.autograd.grad(score(image), [image])[0]
+    finally:
+        image.requires_grad_(False)
+
+
+@input_gradient.misconception(
+    title="The network's parameters got gradients, too",
+    why="`backward` writes into every leaf that the graph reaches. The parameters of the score belong to somebody else: "
+    "in the middle of a training, what you leave in their `.grad` is added to the next step.",
+    next="Ask for the gradient of the input alone: `torch.autograd.grad`.",
+    link="asking-for-one-gradient",
+    shows="the `.grad` of the score's parameters afterwards",
+)
+def wrote_into_the_network(score, image):
+    x = image.clone().requires_grad_()
+    score(x).backward()
+    return x.grad
+
+
+@input_gradient.misconception(
+    title="The caller's image now requires a gradient",
+    why="`requires_grad_()` changes the tensor it is called on, and that is the caller's. Everything that is computed from "
+    "it later is recorded, too.",
+    next="Make a leaf of your own from a copy.",
+    link="what-backward-leaves-behind",
+    shows="`image` requires no gradient, as before",
+)
+def left_the_image_switched_on(score, image):
+    image.requires_grad_()
+    (gradient,) = torch.autograd.grad(score(image), image)
+    return gradient
+
+
+@input_gradient.misconception(
+    title="Left traces in the image and in the network",
+    why="`backward` writes into every leaf that the graph reaches: the network's parameters and the caller's own image, "
+    "which now also requires a gradient.",
+    next="Make a leaf of your own from a copy, and ask for its gradient alone: `torch.autograd.grad`.",
+    link="asking-for-one-gradient",
+    shows="the `.grad` of the score's parameters afterwards",
+)
+def left_traces_everywhere(score, image):
+    image.requires_grad_()
+    score(image).backward()
+    return image.grad
+
+
+@input_gradient.misconception(
+    title="Returned the tuple",
+    why="`torch.autograd.grad` takes several inputs and returns as many gradients, in a tuple, also when there is one.",
+    next="Take the gradient out of the tuple.",
+    link="asking-for-one-gradient",
+)
+def returned_the_tuple(score, image):
+    x = image.clone().requires_grad_()
+    return torch.autograd.grad(score(x), x)
+
+
+@input_gradient.misconception(
+    title="The copy is no leaf",
+    why="The clone was made after `requires_grad_()`, so it is a result, computed from the leaf. `backward` leaves its "
+    "gradient in the leaf, which is the caller's image, and the clone's `.grad` is None.",
+    next="First the copy, then `requires_grad_()`.",
+    link="what-backward-leaves-behind",
+)
+def copy_is_no_leaf(score, image):
+    x = image.requires_grad_().clone()
+    score(x).backward()
+    return x.grad
+
+
+@input_gradient.misconception(
+    title="The copy requires no gradient",
+    why="Autograd records what is done with tensors that require a gradient, and this one does not. A misspelled "
+    "`x.require_grad = True` changes nothing: Python lets you put any attribute on a tensor.",
+    next="`x.requires_grad_()`: a method that is misspelled raises an error.",
+    link="the-graph-recorded",
+)
+def misspelled(score, image):
+    x = image.clone()
+    x.require_grad = True
+    (gradient,) = torch.autograd.grad(score(x), x)
+    return gradient
+
+
+@input_gradient.misconception(
+    title="Looked for a gradient that nobody has computed",
+    why="`.grad` is None until something goes backward. Calling `score` computes the score and records its graph, no more.",
+    next="Ask for the gradient: `torch.autograd.grad`.",
+    link="asking-for-one-gradient",
+)
+def never_went_backward(score, image):
+    x = image.clone().requires_grad_()
+    score(x)
+    return x.grad
+
+
+# Values that are thrown away ----------------------------------------------------------------------
+
+
+@exercise(
+    level="independent",
+    minutes=8,
+    why="Where x is not positive, the logarithm sees a harmless 1 instead, so its gradient there is finite and `where` can "
+    "set it to 0.",
+    hints=(
+        "Your values may be right and the gradient at 0 still NaN. Try it: `backward()` from the sum, then look at `x.grad`.",
+        "`where` multiplies the gradient of the branch that is not taken by 0. At 0, the slope of log is infinite, and "
+        "0 times infinity is NaN.",
+        "Make the *input* of the logarithm harmless before you take it. Which number has the logarithm 0?",
+    ),
+)
+def log_or_zero(x: torch.Tensor) -> torch.Tensor:
+    """Compute log(x) where x is positive and 0 elsewhere, with a gradient that is right everywhere.
+
+    x: floats of any shape that require a gradient, also zeros and negative ones.
+    Returns a tensor like x. Its gradient is 1 / x where x is positive and 0 elsewhere: finite
+    everywhere, and never NaN. x itself stays as it is.
+    """
+    # solution:
+    return torch.where(x > 0, x, 1.0).log()
+    # end solution
+
+
+@log_or_zero.drive
+def go_backward_from_the_sum(answer, x):
+    result, _ = ask(answer, x)
+    values = result.detach().clone() if isinstance(result, torch.Tensor) else result
+    if can_go_backward(result):
+        result.sum().backward()
+    return {"result": values, "`x.grad` after `result.sum().backward()`": x.grad}
+
+
+@log_or_zero.probe
+def one_of_each(g):
+    return (parameter([4.0, 0.0, -2.0]),)
+
+
+@log_or_zero.probe
+def a_table_with_zeros(g):
+    values = torch.randn(3, 4, generator=g)
+    values[1, 2], values[0, 0], values[2, 1] = 0.0, 2.5, -1.5
+    return (parameter(values),)
+
+
+@log_or_zero.probe
+def tiny_and_huge(g):
+    return (torch.tensor([1e-20, 0.0, 1e20, -1e-20, 0.5], requires_grad=True),)
+
+
+@log_or_zero.alternative("Only the positive ones are touched at all.")
+def by_mask(x):
+    result = torch.zeros_like(x)
+    positive = x > 0
+    result[positive] = x[positive].log()
+    return result
+
+
+@log_or_zero.alternative("Where twice: once before the logarithm, once after.")
+def where_twice(x):
+    positive = x > 0
+    safe = torch.where(positive, x, torch.ones_like(x))
+    return torch.where(positive, safe.log(), torch.zeros_like(x))
+
+
+@log_or_zero.alternative("`masked_fill` makes the input harmless, too.")
+def with_masked_fill(x):
+    return torch.log(x.masked_fill(x <= 0, 1))
+
+
+@log_or_zero.misconception(
+    title="The branch that is thrown away spoils the gradient",
+    why="The values are right: the infinities are thrown away. But the gradient flows back through both branches. For the "
+    "one that was not taken it is multiplied by 0, and at x = 0 the slope of log is infinite: 0 times infinity is NaN. One "
+    "such element makes every weight before it NaN.",
+    next="Make the logarithm's *input* harmless, not its result.",
+    link="none-zero-nan",
+    shows="`x.grad` after `result.sum().backward()`",
+)
+def thrown_away_afterwards(x):
+    return torch.where(x > 0, x.log(), 0.0)
+
+
+@log_or_zero.misconception(
+    title="Cut off at a small number",
+    why="`clamp` keeps the logarithm finite, and gives the logarithm of that small number where 0 is due.",
+    next="Put another number there: one whose logarithm is 0.",
+    link="none-zero-nan",
+)
+def clamped(x):
+    return x.clamp(min=1e-8).log()
+
+
+@log_or_zero.misconception(
+    title="The logarithm of zero",
+    why="Setting the others to 0 *before* the logarithm gives minus infinity: log(0) is not 0.",
+    next="Which number has the logarithm 0? Put that one there.",
+    link="none-zero-nan",
+)
+def log_of_zero(x):
+    return torch.where(x > 0, x, 0.0).log()
+
+
+@log_or_zero.misconception(
+    title="Nothing is done about the rest",
+    why="The logarithm of 0 is minus infinity and that of a negative number is NaN.",
+    next="Replace what is not positive before you take the logarithm.",
+    link="none-zero-nan",
+)
+def plain_log(x):
+    return x.log()
+
+
+@log_or_zero.misconception(
+    title="Overwrote the leaf",
+    why="`x[x <= 0] = 1` writes into `x`, a leaf that requires a gradient. PyTorch refuses: the gradient at the place that "
+    "was overwritten would have no meaning.",
+    next="Make a new tensor with `torch.where`.",
+    link="in-place-edits",
+)
+def overwrote_the_leaf(x):
+    x[x <= 0] = 1
+    return x.log()
+
+
+@log_or_zero.misconception(
+    title="Overwrote the caller's numbers",
+    why="Through `.data` or under `no_grad` nothing stops you from writing into `x`. The caller's zeros are now ones, and "
+    "they get a gradient of 1 where 0 is due, because autograd takes the ones for real.",
+    next="Leave `x` alone: make a new tensor with `torch.where`.",
+    link="in-place-edits",
+    shows="`x.grad` after `result.sum().backward()`",
+)
+def overwrote_the_data(x):
+    x.data[x <= 0] = 1
+    return x.log()
+
+
+@log_or_zero.misconception(
+    title="The result has no history",
+    why="The values are right, but they were computed from a detached tensor or under `no_grad`. `backward` cannot reach "
+    "`x` from there.",
+    next="Compute the logarithm from `x` itself.",
+    link="who-stops-the-gradient",
+    shows="`x.grad` after `result.sum().backward()`",
+)
+def without_history(x):
+    return torch.where(x > 0, x, 1.0).detach().log()
+
+
+@log_or_zero.misconception(
+    title="Multiplied by zero to get rid of it",
+    why="0 times minus infinity is not 0 but NaN, and so is 0 times NaN. A mask can choose between values, but "
+    "multiplying by it cannot remove what is not a number.",
+    next="Replace what is not positive before you take the logarithm.",
+    link="none-zero-nan",
+)
+def multiplied_by_a_mask(x):
+    return x.log() * (x > 0)
+
+
+@log_or_zero.misconception(
+    title="Asked `if` of a whole tensor",
+    why="`if` wants one yes or no, and the comparison gives one for each element.",
+    next="`torch.where` chooses element by element.",
+    link="none-zero-nan",
+)
+def asked_one_question(x):
+    if x > 0:
+        return x.log()
+    return torch.zeros_like(x)
+
+
+@log_or_zero.misconception(
+    title="Everything below 1 became 0",
+    why="`clamp(min=1)` does give 0 where x is not positive. It also lifts the numbers between 0 and 1, whose logarithm is "
+    "negative and was asked for.",
+    next="Replace only what is not positive.",
+    link="none-zero-nan",
+)
+def clamped_at_one(x):
+    return x.clamp(min=1).log()
+
+
+# Checking a gradient ------------------------------------------------------------------------------
+
+
+@exercise(
+    level="independent",
+    minutes=10,
+    why="Each element is moved up and down on its own, in float64, where the difference of two nearly equal numbers still "
+    "has digits left.",
+    hints=(
+        "For one element: move it up by h, move it down by h, divide the difference of the two values by 2h.",
+        "A tensor `step` of zeros with one h in it moves one element. Make a fresh one for every element.",
+        "`x.detach().double()` is x in float64, without a graph. `step.view(-1)[i] = h` reaches element i whatever the shape.",
+        "Put element i of the result into `gradient.view(-1)[i]`, with `gradient` a float64 tensor of x's shape.",
+    ),
+    equivalent_mutants=("x = x.double()",),  # the result then has a history, and the same values
+)
+def numerical_gradient(f, x: torch.Tensor, h: float) -> torch.Tensor:
+    """Estimate the gradient of a function by central differences, in float64.
+
+    f: a function that takes a tensor like x and returns a tensor without axes.
+    x: floats of any shape, float32 or float64, with or without requires_grad.
+    h: how far to move each element.
+    Returns a float64 tensor of x's shape.
+
+    Element i of the result is the difference of f with element i moved up by h and f with element i
+    moved down by h, divided by 2h, all of it computed in float64. `x` stays as it is.
+    """
+    # solution:
+    x = x.detach().double()
+    gradient = torch.zeros_like(x)
+    for i in range(x.numel()):
+        step = torch.zeros_like(x)
+        step.view(-1)[i] = h
+        gradient.view(-1)[i] = (f(x + step) - f(x - step)) / (2 * h)
+    return gradient
+    # end solution
+
+
+@numerical_gradient.drive
+def estimate(answer, f, x, h):
+    required, given = x.requires_grad, []
+
+    def watched(x):
+        given.append(isinstance(x, torch.Tensor) and x.requires_grad)
+        return f(x)
+
+    result, recorded = ask(answer, watched, x, h)
+    if isinstance(result, torch.Tensor):
+        result = result.detach().clone()
+    return {
+        "result": result,
+        "`x.requires_grad` is as before": x.requires_grad == required,
+        RECORDED_AFTERWARDS: recorded,
+        "`f` is given a tensor that requires a gradient": Extra(any(given)),
+    }
+
+
+@numerical_gradient.probe
+def two_cubes(g):
+    def f(x):
+        """the sum of x cubed"""
+        return (x**3).sum()
+
+    return f, torch.tensor([1.0, -2.0], dtype=torch.float64), 0.1
+
+
+@numerical_gradient.probe
+def a_table_of_float32(g):
+    table = torch.randn(3, 2, generator=g)
+    weights = torch.tensor([[1.0, 2.0], [-3.0, 0.5], [4.0, -1.5]])
+
+    def f(x):
+        """the sum of weights times exp(x)"""
+        return (weights * x.exp()).sum()
+
+    return f, table, 1e-4
+
+
+@numerical_gradient.probe
+def elements_that_interact(g):
+    def f(x):
+        """the product of all elements, plus a cubic"""
+        return x.prod() + (x**3).mean() + 10
+
+    return f, parameter(torch.rand(2, 1, 3, generator=g) + 0.5), 0.01
+
+
+def f_in_words(f, x, h):
+    return f"Here f(x) is {f.__doc__}, and h is {h}."
+
+
+@numerical_gradient.alternative("Move the elements of one copy, and put each one back.")
+def put_back(f, x, h):
+    x = x.detach().clone().double().contiguous()
+    flat, slopes = x.view(-1), []
+    for i in range(flat.numel()):
+        kept = flat[i].item()
+        flat[i] = kept + h
+        up = f(x).item()
+        flat[i] = kept - h
+        down = f(x).item()
+        flat[i] = kept
+        slopes.append((up - down) / (2 * h))
+    return torch.tensor(slopes, dtype=torch.float64).reshape(x.shape)
+
+
+@numerical_gradient.alternative("The rows of h times the identity are all the steps there are.")
+def rows_of_the_identity(f, x, h):
+    x = x.detach().to(torch.float64)
+    steps = h * torch.eye(x.numel(), dtype=x.dtype)
+    slopes = [(f(x + s.reshape(x.shape)) - f(x - s.reshape(x.shape))) / (2 * h) for s in steps]
+    return torch.stack(slopes).reshape(x.shape)
+
+
+@numerical_gradient.misconception(
+    title="Moved to one side only",
+    why="The difference to one side is off by a multiple of h. Up and down, these errors cancel, and what is left shrinks "
+    "with h squared.",
+    next="Move each element up and down, and divide by 2h.",
+    link="checking-a-gradient",
+    evidence=f_in_words,
+)
+def one_sided(f, x, h):
+    x = x.detach().double()
+    gradient = torch.zeros_like(x)
+    for i in range(x.numel()):
+        step = torch.zeros_like(x)
+        step.view(-1)[i] = h
+        gradient.view(-1)[i] = (f(x + step) - f(x)) / h
+    return gradient
+
+
+@numerical_gradient.misconception(
+    title="Divided by h instead of 2h",
+    why="From h below to h above is a distance of 2h. Divided by h, every slope is twice too large.",
+    next="Divide by the distance between the two points.",
+    link="checking-a-gradient",
+    evidence=f_in_words,
+)
+def divided_by_h(f, x, h):
+    x = x.detach().double()
+    gradient = torch.zeros_like(x)
+    for i in range(x.numel()):
+        step = torch.zeros_like(x)
+        step.view(-1)[i] = h
+        gradient.view(-1)[i] = (f(x + step) - f(x - step)) / h
+    return gradient
+
+
+@numerical_gradient.misconception(
+    title="The result is float32 when x is",
+    why="Two nearly equal numbers are subtracted, and what they have in common is lost. In float32 that leaves very few "
+    "digits: the check would be less exact than what it checks.",
+    next="Turn x into float64 first.",
+    link="checking-a-gradient",
+    evidence=f_in_words,
+)
+def stayed_in_float32(f, x, h):
+    x = x.detach()
+    gradient = torch.zeros_like(x)
+    for i in range(x.numel()):
+        step = torch.zeros_like(x)
+        step.view(-1)[i] = h
+        gradient.view(-1)[i] = (f(x + step) - f(x - step)) / (2 * h)
+    return gradient
+
+
+@numerical_gradient.misconception(
+    title="Computed in float32, and turned into float64 at the end",
+    why="The digits are lost when the two values are subtracted. A wider dtype afterwards has room for more digits but does "
+    "not know them.",
+    next="Turn x into float64 before `f` sees it.",
+    link="checking-a-gradient",
+    evidence=f_in_words,
+)
+def widened_too_late(f, x, h):
+    x = x.detach()
+    gradient = torch.zeros_like(x)
+    for i in range(x.numel()):
+        step = torch.zeros_like(x)
+        step.view(-1)[i] = h
+        gradient.view(-1)[i] = (f(x + step) - f(x - step)) / (2 * h)
+    return gradient.double()
+
+
+@numerical_gradient.misconception(
+    title="Moved all elements at once",
+    why="`x + h` moves every element. The difference is then the sum of all slopes, one number, and nobody can tell which "
+    "element contributed what.",
+    next="Move one element at a time.",
+    link="checking-a-gradient",
+    evidence=f_in_words,
+)
+def all_at_the_same_time(f, x, h):
+    x = x.detach().double()
+    return (f(x + h) - f(x - h)) / (2 * h)
+
+
+@numerical_gradient.misconception(
+    title="The steps pile up",
+    why="The tensor of steps was made once, and each round puts another h into it. In round i, all elements up to i move.",
+    next="Make a fresh `step` in every round, or set the last h back to 0.",
+    link="checking-a-gradient",
+    evidence=f_in_words,
+)
+def steps_pile_up(f, x, h):
+    x = x.detach().double()
+    gradient = torch.zeros_like(x)
+    step = torch.zeros_like(x)
+    for i in range(x.numel()):
+        step.view(-1)[i] = h
+        gradient.view(-1)[i] = (f(x + step) - f(x - step)) / (2 * h)
+    return gradient
+
+
+@numerical_gradient.misconception(
+    title="Asked autograd",
+    why="That is the gradient to be checked. A check is worth something only if it goes another way and could come to "
+    "another number.",
+    next="Call `f` and subtract; leave `backward` out.",
+    link="checking-a-gradient",
+    evidence=f_in_words,
+)
+def asked_autograd(f, x, h):
+    x = x.detach().double().requires_grad_()
+    return torch.autograd.grad(f(x), x)[0]
+
+
+@numerical_gradient.misconception(
+    title="Moved the caller's own numbers",
+    why="`double()` of a float64 tensor is that very tensor, so the steps were taken in the caller's `x`, and they are "
+    "still in it.",
+    next="Work on a copy, or add and subtract a `step` of your own.",
+    link="checking-a-gradient",
+    evidence=f_in_words,
+)
+def moved_the_original(f, x, h):
+    x = x.detach().double()
+    gradient = torch.zeros_like(x)
+    for i in range(x.numel()):
+        x.view(-1)[i] += h
+        up = f(x)
+        x.view(-1)[i] -= 2 * h
+        gradient.view(-1)[i] = (up - f(x)) / (2 * h)
+    return gradient
+
+
+@numerical_gradient.misconception(
+    title="Moved by another h than the one given",
+    why="The result is close to the true slope, but not the central difference that was asked for. The caller chooses h: "
+    "how large it should be depends on the function and on the size of x.",
+    next="Use the argument `h`.",
+    link="checking-a-gradient",
+    evidence=f_in_words,
+)
+def another_h(f, x, h):
+    x = x.detach().double()
+    gradient = torch.zeros_like(x)
+    for i in range(x.numel()):
+        step = torch.zeros_like(x)
+        step.view(-1)[i] = 1e-6
+        gradient.view(-1)[i] = (f(x + step) - f(x - step)) / 2e-6
+    return gradient
+
+
+@numerical_gradient.misconception(
+    title="Divided by 2 and multiplied by h",
+    why="Python reads `a / 2 * h` from left to right: a divided by 2, times h.",
+    next="Put 2 * h into parentheses.",
+    link="checking-a-gradient",
+    evidence=f_in_words,
+)
+def missing_parentheses(f, x, h):
+    x = x.detach().double()
+    gradient = torch.zeros_like(x)
+    for i in range(x.numel()):
+        step = torch.zeros_like(x)
+        step.view(-1)[i] = h
+        gradient.view(-1)[i] = (f(x + step) - f(x - step)) / 2 * h
+    return gradient
+
+
+@numerical_gradient.misconception(
+    title="The elements were not put back",
+    why="Each round begins where the last one has ended: the elements before it are still h too low, so the slopes are "
+    "measured at another point.",
+    next="Put the element back before you go on to the next one, or add and subtract a `step`.",
+    link="checking-a-gradient",
+    evidence=f_in_words,
+)
+def never_put_back(f, x, h):
+    x = x.detach().double().clone()
+    gradient = torch.zeros_like(x)
+    for i in range(x.numel()):
+        x.view(-1)[i] += h
+        up = f(x)
+        x.view(-1)[i] -= 2 * h
+        gradient.view(-1)[i] = (up - f(x)) / (2 * h)
+    return gradient
+
+
+@numerical_gradient.misconception(
+    title="The slopes are in one row",
+    why="A gradient has the shape of the tensor it belongs to: element for element, it says what that element does.",
+    next="Give the result the shape of x.",
+    link="what-backward-leaves-behind",
+    evidence=f_in_words,
+)
+def left_in_a_row(f, x, h):
+    x = x.detach().double()
+    slopes = []
+    for i in range(x.numel()):
+        step = torch.zeros_like(x)
+        step.view(-1)[i] = h
+        slopes.append((f(x + step) - f(x - step)) / (2 * h))
+    return torch.stack(slopes)
+
+
+@numerical_gradient.misconception(
+    title="Python numbers became float32",
+    why="`torch.tensor` makes float32 of a list of Python floats. Half of the digits are gone at the very end.",
+    next="Say which dtype the result is to have.",
+    link="checking-a-gradient",
+    evidence=f_in_words,
+)
+def narrowed_at_the_end(f, x, h):
+    x = x.detach().double()
+    slopes = []
+    for i in range(x.numel()):
+        step = torch.zeros_like(x)
+        step.view(-1)[i] = h
+        slopes.append(((f(x + step) - f(x - step)) / (2 * h)).item())
+    return torch.tensor(slopes).reshape(x.shape)
+
+
+@numerical_gradient.misconception(
+    title="Returned after the first element",
+    why="`return` stands inside the loop, so only one element was measured. The others are still 0.",
+    next="Move `return` out of the loop.",
+    link="checking-a-gradient",
+    evidence=f_in_words,
+)
+def returned_early(f, x, h):
+    x = x.detach().double()
+    gradient = torch.zeros_like(x)
+    for i in range(x.numel()):
+        step = torch.zeros_like(x)
+        step.view(-1)[i] = h
+        gradient.view(-1)[i] = (f(x + step) - f(x - step)) / (2 * h)
+        return gradient
+    return None
+
+
+# The bug clinic -----------------------------------------------------------------------------------
+
+
+@exercise(
+    level="clinic",
+    minutes=7,
+    why="`a` and `k` both reach the loss as tensors, so the way back leads to both.",
+    hints=(
+        "Go backward once and look at `a.grad` and `k.grad`. One of them is missing.",
+        "Follow `k` from the argument to the loss. At which line does it stop being a tensor that requires a gradient?",
+        "`.item()` takes out a plain number, and numbers have no history.",
+    ),
+)
+def cooling_loss(
+    t: torch.Tensor, temperature: torch.Tensor, a: torch.Tensor, k: torch.Tensor
+) -> torch.Tensor:
+    """Compute the mean squared error of the cooling curve `a * exp(-k * t)`.
+
+    t: (N,), times.
+    temperature: (N,), what was measured then.
+    a: a tensor without axes, and k likewise: leaves that require gradients.
+    Returns a tensor without axes. `backward()` on it gives `a` and `k` their gradients.
+    """
+    decay = torch.exp(-k * t)
+    error = a * decay - temperature
+    return (error**2).mean()
+
+
+def leaves_of(loss):
+    """Count the leaves that `backward` would reach from a loss."""
+    waiting = [loss.grad_fn] if can_go_backward(loss) else []
+    seen, leaves = set(), 0
+    while waiting:
+        node = waiting.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            leaves += type(node).__name__ == "AccumulateGrad"
+            waiting += [parent for parent, _ in node.next_functions]
+    return leaves
+
+
+@cooling_loss.drive
+def learn_from_the_curve(answer, t, temperature, a, k):
+    loss, _ = ask(answer, t, temperature, a, k)
+    leaves = leaves_of(loss)
+    if can_go_backward(loss):
+        loss.backward()
+    return {
+        "result": loss,
+        "`a.grad` after `backward()`": a.grad,
+        "`k.grad` after `backward()`": k.grad,
+        "the leaves that `backward` reaches": Extra(leaves),
+    }
+
+
+@cooling_loss.probe
+def three_measurements(g):
+    t = torch.tensor([0.0, 1.0, 2.0], dtype=torch.float64)
+    temperature = torch.tensor([8.0, 5.0, 2.0], dtype=torch.float64)
+    return t, temperature, parameter(10.0), parameter(0.5)
+
+
+def cooling(g, count):
+    t = 3 * torch.rand(count, generator=g, dtype=torch.float64)
+    a, k = (1 + torch.rand((), generator=g, dtype=torch.float64) for _ in range(2))
+    noise = torch.randn(count, generator=g, dtype=torch.float64)
+    return t, 4 * torch.exp(-t) + noise, parameter(3 * a), parameter(k)
+
+
+@cooling_loss.probe
+def five_measurements(g):
+    return cooling(g, 5)
+
+
+@cooling_loss.probe
+def eight_measurements(g):
+    return cooling(g, 8)
+
+
+@cooling_loss.alternative("PyTorch's own loss.")
+def with_ready_made_loss(t, temperature, a, k):
+    return F.mse_loss(a * (-k * t).exp(), temperature)
+
+
+@cooling_loss.alternative("A power of e, written as one.")
+def as_a_power(t, temperature, a, k):
+    return (temperature - a / torch.exp(k) ** t).square().mean()
+
+
+@cooling_loss.misconception(
+    title="One parameter was taken out of the graph",
+    why="`.item()`, `float()`, `.detach()`, `.numpy()` and `.data` all hand on the value of `k` without its history. The loss "
+    "is right to the last digit, and `a` still gets its gradient, so nothing complains. `k` gets none and never moves.",
+    next="Use `k` itself, from the argument to the loss.",
+    link="who-stops-the-gradient",
+    shows="`k.grad` after `backward()`",
+    starter=True,
+)
+def rate_as_a_number(t, temperature, a, k):
+    rate = k.item()  # how fast it cools
+    decay = torch.exp(-rate * t)
+    error = a * decay - temperature
+    return (error**2).mean()
+
+
+@cooling_loss.misconception(
+    title="Made a second leaf instead of using `k`",
+    why="`torch.tensor(…, requires_grad=True)` is a new leaf with k's value. It does get a gradient, and is thrown away with "
+    "it. The `k` that came in still gets none.",
+    next="Use `k` itself: it already is a leaf that requires a gradient.",
+    link="what-backward-leaves-behind",
+    shows="`k.grad` after `backward()`",
+)
+def second_leaf(t, temperature, a, k):
+    rate = torch.tensor(k.item(), requires_grad=True)
+    decay = torch.exp(-rate * t)
+    error = a * decay - temperature
+    return (error**2).mean()
+
+
+@cooling_loss.misconception(
+    title="Now the other one is cut off",
+    why="`k` is in the graph again, but `a` was turned into a number on the way. The cut has moved, not gone.",
+    next="Use both arguments themselves.",
+    link="who-stops-the-gradient",
+    shows="`a.grad` after `backward()`",
+)
+def cut_the_other_one(t, temperature, a, k):
+    decay = torch.exp(-k * t)
+    error = a.item() * decay - temperature
+    return (error**2).mean()
+
+
+@cooling_loss.misconception(
+    title="The loss has no history at all",
+    why="The numbers are right, but nothing was recorded: both parameters were taken out of the graph, or the loss was "
+    "computed under `no_grad` or detached. `backward` cannot even start.",
+    next="Compute with `a` and `k` themselves, outside `no_grad`.",
+    link="who-stops-the-gradient",
+    shows="`a.grad` after `backward()`",
+)
+def both_cut_off(t, temperature, a, k):
+    decay = torch.exp(-k.item() * t)
+    error = a.item() * decay - temperature
+    return (error**2).mean()
+
+
+@cooling_loss.misconception(
+    title="Returned a Python number",
+    why="`backward` starts from a tensor. A number has no history, however right it is.",
+    next="Return the tensor.",
+    link="who-stops-the-gradient",
+)
+def loss_as_a_number(t, temperature, a, k):
+    decay = torch.exp(-k * t)
+    error = a * decay - temperature
+    return (error**2).mean().item()
+
+
+@cooling_loss.misconception(
+    title="It heats up",
+    why="Without the minus sign the curve grows instead of falling.",
+    next="The exponent is minus k times t.",
+    link="bug-clinic",
+)
+def heats_up(t, temperature, a, k):
+    decay = torch.exp(k * t)
+    error = a * decay - temperature
+    return (error**2).mean()
+
+
+@cooling_loss.misconception(
+    title="Summed instead of averaged",
+    why="The sum grows with the number of measurements, and the gradient with it.",
+    next="Leave the mean as it was; the fault is elsewhere.",
+    link="bug-clinic",
+)
+def summed_the_squares(t, temperature, a, k):
+    decay = torch.exp(-k * t)
+    error = a * decay - temperature
+    return (error**2).sum()
