@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from firstlight import check
 from firstlight.checking import Exercise, check_fully, check_object, exercise, find_exercise, source
 from firstlight.checking.compare import close
 from firstlight.checking.compose import merge
@@ -185,6 +186,101 @@ def test_changing_an_input_is_reported() -> None:
     found = check_object(twice, lambda values: values.mul_(2))
     assert found.outcome == "wrong"
     assert "has changed `values`" in found.message
+
+
+def test_a_changed_input_is_shown_as_it_is_afterwards_beside_a_right_result() -> None:
+    message = check_object(twice, lambda values: values.mul_(2)).message
+    assert "Right so far\n  The result is right." in message
+    assert "values afterwards  [2., -6.]" in message
+    assert "2 of 2 values are others now" in message
+    assert "due  " not in message
+
+
+def test_an_error_without_a_message_does_not_end_in_a_colon() -> None:
+    def silent(values: torch.Tensor) -> torch.Tensor:
+        raise ValueError
+
+    assert check_object(twice, silent).message.splitlines()[-5].endswith("ValueError")
+
+
+def test_the_advice_to_rerun_an_input_is_given_only_where_its_numbers_are_shown() -> None:
+    assert "Run your code on this input" in check_object(twice, lambda values: 5 * values).message
+
+    @exercise(level="guided", minutes=1, why="It doubles.", hints=())
+    def twice_as_many(values: torch.Tensor) -> torch.Tensor:
+        """Double every value."""
+        # solution:
+        return 2 * values
+        # end solution
+
+    @twice_as_many.probe
+    def fifty(g: torch.Generator) -> tuple[torch.Tensor]:
+        return (torch.randn(50, generator=g),)
+
+    told = check_object(twice_as_many, lambda values: 5 * values).message
+    assert "an input so small" in told
+    assert "this input" not in told
+
+
+def claimed(left: bool, right: bool) -> Exercise:
+    """Make an exercise with claims and wordings, as the longer exercises of a lesson have."""
+
+    @exercise(level="guided", minutes=1, why="It doubles.", hints=())
+    def judged(values: torch.Tensor) -> torch.Tensor:
+        """Double every value."""
+        # solution:
+        return 2 * values
+        # end solution
+
+    @judged.drive
+    def look(answer: Any, values: torch.Tensor) -> dict[str, Any]:
+        good = float(answer(values)[0]) == 2
+        return {
+            "the left side": "high" if good or not left else "low",
+            "the sky is blue": good or not right,
+            "water is wet": True,
+            "fire is cold": not (good or not right),
+        }
+
+    @judged.probe
+    def one(g: torch.Generator) -> tuple[torch.Tensor]:
+        return (torch.ones(1),)
+
+    return judged
+
+
+def test_claims_that_fail_are_told_as_what_should_hold() -> None:
+    message = check_object(claimed(left=True, right=True), lambda values: values).message
+    assert "Look at the left side: yours is low; due is high." in message
+    assert "Should hold, does not\n  The sky is blue." in message
+    assert "Holds, should not\n  Fire is cold." in message
+    assert "Right so far\n  Water is wet." in message
+    message = check_object(claimed(left=True, right=False), lambda values: values).message
+    assert "Right so far\n  The sky is blue; water is wet." in message
+
+
+def test_a_numpy_number_is_not_called_a_python_number() -> None:
+    told = check_object(twice, lambda values: np.float32(3)).message
+    assert "It is a NumPy number, float32; due is a tensor." in told
+
+
+def test_two_numbers_that_differ_are_never_printed_alike() -> None:
+    def nearly(values: torch.Tensor) -> torch.Tensor:
+        out = 2 * values
+        out.view(-1)[0] += 1e-5
+        return out
+
+    told = " ".join(check_object(twice, nearly).message.split())
+    assert "1 of 2 values is wrong, the first at [0]: yours is 2.00001, due is 2." in told
+
+
+def test_a_name_in_quotes_is_answered_with_how_to_pass_the_function(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    check("brighten")
+    told = capsys.readouterr().out
+    assert "Pass the function itself, not its name: `check(brighten)`" in told
+    assert "calling" not in told
 
 
 def test_reading_a_global_is_pointed_out() -> None:

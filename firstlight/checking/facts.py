@@ -67,6 +67,11 @@ def _describe_sequence(seen: Seen) -> str:
     return f"{word} of {len(seen.value)}"
 
 
+def error_line(seen: Seen) -> str:
+    """Write an error as Python does: its type, and its message if it has one."""
+    return f"{seen.type}: {seen.value}" if seen.value else seen.type
+
+
 def describe(seen: Seen) -> str:
     """Describe a value in a few words: its elements if they are few, else its shape."""
     if seen.kind in ("tensor", "array"):
@@ -85,7 +90,7 @@ def describe(seen: Seen) -> str:
     if seen.kind == "mapping":
         return f"a {seen.type} with the keys {', '.join(map(repr, seen.keys[:6]))}"
     if seen.kind == "error":
-        return f"{seen.type}: {seen.value}"
+        return error_line(seen)
     if seen.kind == "other":
         return f"an object of type {seen.type}"
     return str(seen.value)
@@ -132,13 +137,25 @@ def _rearranged(seen: torch.Tensor, due: torch.Tensor, tolerance: float) -> str 
     return None
 
 
+def _told_apart(mine: float | int, theirs: float | int) -> tuple[str, str]:
+    """Write two different numbers with as many digits as it takes to see the difference."""
+    one, other = _number(mine), _number(theirs)
+    for digits in range(5, 18):
+        if one != other or isinstance(mine, int) or isinstance(theirs, int):
+            break
+        one, other = f"{mine:.{digits}g}", f"{theirs:.{digits}g}"
+    return one, other
+
+
 def _first_wrong(seen: torch.Tensor, due: torch.Tensor, tolerance: float) -> str:
-    """Count the wrong values and show the first."""
-    wrong = ~torch.isclose(seen, due, rtol=tolerance, atol=1e-9, equal_nan=True)
+    """Count the values that are wrong by the measure that judged them, and show the first."""
+    finite = due[torch.isfinite(due)]
+    scale = float(finite.abs().max()) if finite.numel() else 0.0
+    wrong = ~torch.isclose(seen, due, rtol=tolerance, atol=tolerance * scale, equal_nan=True)
     if due.dim() == 0 or not bool(wrong.any()):
         return "the value is another one"
     place = wrong.nonzero()[0].tolist()
-    mine, theirs = _number(seen[tuple(place)].item()), _number(due[tuple(place)].item())
+    mine, theirs = _told_apart(seen[tuple(place)].item(), due[tuple(place)].item())
     where = ", ".join(map(str, place))
     return (
         f"{int(wrong.sum())} of {due.numel()} values {'is' if wrong.sum() == 1 else 'are'} wrong, "
@@ -189,6 +206,13 @@ def _shape_facts(seen: Seen, due: Seen) -> Iterator[str]:
         yield "the number of elements is right, but they are grouped differently"
 
 
+def _kind_words(seen: Seen) -> str:
+    """Say what kind of object a value is; NumPy's numbers are not Python's."""
+    if seen.kind == "number" and seen.type not in ("int", "float"):
+        return f"a NumPy number, {seen.type}"
+    return KIND_WORDS[seen.kind]
+
+
 def _kind_fact(difference: Difference) -> str:
     seen, due = difference.seen, difference.due
     if seen.type == "missing":
@@ -196,7 +220,7 @@ def _kind_fact(difference: Difference) -> str:
     if seen.kind == "none" and difference.observation == "result":
         return f"the function returns None; due is {describe(due)}. Is there a `return`?"
     if seen.kind in KIND_WORDS and due.kind in KIND_WORDS:
-        return f"it is {KIND_WORDS[seen.kind]}; due is {KIND_WORDS[due.kind]}"
+        return f"it is {_kind_words(seen)}; due is {_kind_words(due)}"
     return f"it is {describe(seen)}; due is {describe(due)}"
 
 
@@ -226,6 +250,20 @@ def facts(difference: Difference) -> list[str]:
     if due.kind in ("tensor", "array"):
         return list(_value_facts(difference))
     return [f"it is {describe(seen)}; due is {describe(due)}"]
+
+
+def change(difference: Difference) -> str:
+    """Say how an input differs from what it was before the call."""
+    now, before = difference.seen, difference.due
+    if difference.field == "shape":
+        return f"its shape was {_shape(before.shape)} and is now {_shape(now.shape)}"
+    if difference.field == "dtype":
+        return f"its dtype was {before.dtype} and is now {now.dtype}"
+    if difference.field == "value" and before.kind in ("tensor", "array"):
+        same = torch.isclose(_as_tensor(now), _as_tensor(before), rtol=1e-6, equal_nan=True)
+        changed, every = int((~same).sum()), same.numel()
+        return f"{changed} of {every} values {'is another' if changed == 1 else 'are others'} now"
+    return f"it was {describe(before)} and is now {describe(now)}"
 
 
 def subject(difference: Difference, names: tuple[str, ...]) -> str:

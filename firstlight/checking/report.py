@@ -12,7 +12,16 @@ from typing import Any
 from firstlight.checking import judge as outcomes
 from firstlight.checking.compare import Difference
 from firstlight.checking.exercise import Exercise, Misconception
-from firstlight.checking.facts import PLAIN, describe, elements, facts, shape_words, subject
+from firstlight.checking.facts import (
+    PLAIN,
+    change,
+    describe,
+    elements,
+    error_line,
+    facts,
+    shape_words,
+    subject,
+)
 from firstlight.checking.judge import Finding, judge, take_last_step
 from firstlight.checking.observe import INPUTS_AFTER, Seen, see
 
@@ -171,11 +180,28 @@ def _sentence(text: str) -> str:
     return text if text.endswith((".", "?", "!", "…")) else text + "."
 
 
-def _compared(difference: Difference) -> list[tuple[str, str, str]]:
-    """Set what was seen above what was due."""
+def _is_claim(difference: Difference) -> bool:
+    """Whether the observation's name is a sentence that holds or does not."""
+    return difference.seen.kind == difference.due.kind == "bool" and (
+        difference.observation != "result"
+    )
+
+
+def _is_wording(difference: Difference) -> bool:
+    """Whether the observation was put into words by the check."""
+    return difference.seen.kind == difference.due.kind == "text" and (
+        difference.observation != "result"
+    )
+
+
+def _compared(difference: Difference, name: str) -> list[tuple[str, str, str]]:
+    """Set what was seen above what was due; of an input that was changed, what it holds now."""
     seen, due = difference.seen, difference.due
-    if seen.kind == due.kind == "bool":
+    if seen.kind == due.kind == "bool" or _is_wording(difference):
         return []  # the sentence says it
+    if difference.observation == INPUTS_AFTER:
+        row = _row(f"{name} afterwards", seen)
+        return [row] if row else []
     rows = (_row("yours", seen), _row("due", due))
     return [row for row in rows if row]
 
@@ -198,18 +224,20 @@ def _error_evidence(finding: Finding, error: Seen) -> str:
         code = ""
     given = _given(finding)
     table = f"{_table(given)}\n\n" if given else ""
-    return f"{table}{told}\n\n{code}    {error.type}: {error.value}"
+    return f"{table}{told}\n\n{code}    {error_line(error)}"
 
 
 def _fact(finding: Finding, shown: Difference) -> str:
     """Say in a sentence or two what is plainly different."""
     who = subject(shown, _names(finding))
-    if shown.due.kind == "bool" and shown.seen.kind == "bool" and shown.observation != "result":
+    if _is_claim(shown):
         hold = "should hold and does not" if shown.due.value else "should not hold and does"
         return f"This {hold}: {who}."
-    told = facts(shown)
     if shown.observation == INPUTS_AFTER:
-        return f"Your code has changed {who}, which it was only to read: {told[0]}."
+        return f"Your code has changed {who}, which it was only to read: {change(shown)}."
+    if _is_wording(shown):
+        return f"Look at {who}: yours is {shown.seen.value}; due is {shown.due.value}."
+    told = facts(shown)
     if who == "the result":
         return " ".join(_sentence(fact) for fact in told)
     return f"Look at {who}: " + "; ".join(told) + "."
@@ -227,7 +255,7 @@ def _evidence(finding: Finding) -> str:
     if finding.seen.error:
         return _error_evidence(finding, finding.seen.error)
     shown = _chosen(finding)
-    rows = _given(finding) + _compared(shown)
+    rows = _given(finding) + _compared(shown, subject(shown, _names(finding)).strip("`"))
     table = f"{_table(rows)}\n\n" if rows else ""
     return f"{table}{_fact(finding, shown)} {_own_numbers(finding)}".rstrip()
 
@@ -253,14 +281,56 @@ def _mistake_sections(finding: Finding) -> list[Section]:
     return sections
 
 
+def _right(finding: Finding) -> str:
+    """Tell what is right so far: first what comes back, then the claims that hold."""
+    assert finding.due is not None
+    known = finding.due.observations
+    words = [w for w in finding.right if w not in known]  # such as "of the right shape"
+    claims = [w for w in finding.right if w in known and known[w].kind == "bool"]
+    claims = [w for w in claims if w != "result" and known[w].value]
+    values = [w for w in finding.right if w in known and known[w].kind != "bool"]
+    told = list(map(_sentence, words))
+    if "result" in finding.right:
+        told.append("The result is right.")
+        values = [w for w in values if w != "result"]
+    if values:
+        told.append(_sentence(f"{_listed(tuple(values))}: as due"))
+    if claims:
+        told.append(_sentence("; ".join(claims)))
+    return " ".join(told)
+
+
+def _others(finding: Finding) -> list[Section]:
+    """Tell what else differs: values by name, broken claims as what should hold.
+
+    What could not be observed, such as the mean of a result that is no tensor, is left out.
+    """
+    if finding.seen is None or finding.seen.error:
+        return []
+    shown = _chosen(finding)
+    others = [d for d in finding.differing if d is not shown and d.seen.type != "missing"]
+    values = [d.observation for d in others if not _is_claim(d)]
+    values = ["what comes back" if name == "result" else name for name in values]
+    sections = [("Also different", _sentence(_listed(tuple(values))))] if values else []
+    due = [d.observation for d in others if _is_claim(d) and d.due.value]
+    undue = [d.observation for d in others if _is_claim(d) and not d.due.value]
+    if due:
+        sections.append(("Should hold, does not", _sentence("; ".join(due))))
+    if undue:
+        sections.append(("Holds, should not", _sentence("; ".join(undue))))
+    return sections
+
+
+def _in_numbers(finding: Finding) -> bool:
+    """Whether every input is shown in numbers, so that the student can type it in."""
+    given = [see(value) for value in finding.inputs]
+    plain = all(s.kind in PLAIN or (s.kind in ("tensor", "array") and elements(s)) for s in given)
+    return plain and finding.exercise.kind != "class"
+
+
 def _plain_sections(finding: Finding) -> list[Section]:
     """The sections of an answer that is wrong in a way nobody has named yet."""
-    sections: list[Section] = [("Evidence", _evidence(finding))]
-    shown = None if finding.seen and finding.seen.error else _chosen(finding)
-    others = [d.observation for d in finding.differing if d is not shown]
-    others = ["what comes back" if name == "result" else name for name in others]
-    if others and finding.seen and not finding.seen.error:
-        sections.append(("Also different", _sentence(_listed(tuple(others)))))
+    sections: list[Section] = [("Evidence", _evidence(finding)), *_others(finding)]
     if finding.blank:
         sections.append(
             ("Try next", "The `...` of the starter still stands in your code: replace it.")
@@ -270,9 +340,13 @@ def _plain_sections(finding: Finding) -> list[Section]:
         sections.append(("Try next", f"Your code reads {names} from outside. A function reads only "
                          "its arguments: the check calls it with other inputs than yours."))  # fmt: skip
     else:
-        name = finding.exercise.name
-        sections.append(("Try next", f"Run your code on an input as small as this one and compare "
-                         f"each step with the docstring. `hint({name})` gives a nudge."))  # fmt: skip
+        run = (
+            "Run your code on this input, line by line,"
+            if _in_numbers(finding)
+            else "Run your code, line by line, on an input so small that you can work it out by hand,"
+        )
+        sections.append(("Try next", f"{run} and compare each step with the docstring. "
+                         f"`hint({finding.exercise.name})` gives a nudge."))  # fmt: skip
     return sections
 
 
@@ -292,8 +366,8 @@ def _failed(finding: Finding) -> list[Section]:
     if finding.reason:
         return [("", finding.reason)]
     sections: list[Section] = []
-    if finding.right:
-        sections.append(("Right so far", _sentence(_listed(finding.right))))
+    if right := _right(finding) if finding.right else "":
+        sections.append(("Right so far", right))
     if finding.mistakes:
         told = _mistake_sections(finding) + _link(finding, finding.mistakes)
     else:

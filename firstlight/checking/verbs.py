@@ -26,6 +26,12 @@ def check(answer: Any, exercise: str | None = None) -> None:
     except KeyError as unknown:
         show(Note(f"✗ {unknown.args[0]}"))
         return
+    if isinstance(answer, str):
+        kind = asked.kind
+        show(
+            Note(f"✗ Pass the {kind} itself, not its name: `check({asked.name})`, without quotes.")
+        )
+        return
     found = check_fully(asked, answer)
     progress.record_check(asked.name, found.outcome, found.misconceptions)
     if found.outcome == PASSED and (text := own_text(answer, asked.name)):
@@ -83,6 +89,7 @@ def expected_error() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        print(f"{type(error).__name__}: {error}")
+        told = str(error)
+        print(f"{type(error).__name__}: {told}" if told else type(error).__name__)
     else:
         print("No error was raised.")

@@ -1,5 +1,9 @@
 """What the student writes in lesson 1, Tensors, and every known way to get it wrong."""
 
+import math
+import random
+from typing import Any
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -23,7 +27,7 @@ from firstlight.checking import Extra, exercise
 def to_float_tensor(table: np.ndarray) -> torch.Tensor:
     """Turn a NumPy array of numbers into a tensor that a model can use.
 
-    table: an array of any shape, of int64, float32 or float64.
+    table: an array with one axis or more, of int64, float32 or float64.
     Returns a float32 tensor of the same shape with memory of its own: changing `table`
     afterwards must not change the tensor.
     """
@@ -57,6 +61,11 @@ def a_table_of_float32(g):  # where sharing is easy to miss
 @to_float_tensor.probe
 def whole_numbers(g):
     return (torch.randint(0, 50, (2, 5), generator=g).numpy(),)
+
+
+@to_float_tensor.probe
+def float32_images_turned_around(g):  # three axes, and memory that is not in reading order
+    return (torch.randn(2, 3, 4, generator=g).numpy().transpose(2, 0, 1),)
 
 
 @to_float_tensor.alternative("`from_numpy` shares, `.float()` may share; `.clone()` settles it.")
@@ -95,21 +104,41 @@ def copied_as_is(table):
 
 
 @to_float_tensor.misconception(
+    title="Everything became float64",
+    why="`float` as a dtype is Python's float, and that is float64; `double` is another name for it. Layers hold "
+    "float32, and mixing the two raises an error later.",
+    next="PyTorch's name for the dtype says its number of bits.",
+    link="dtypes-decide-what-arithmetic-means",
+)
+def pythons_float(table):
+    return torch.tensor(table, dtype=float)
+
+
+STILL_SHARED: dict[str, Any] = dict(
     title="The tensor still shares the array's memory",
-    why="A change of dtype makes a new tensor only if there is something to change. An array that is float32 already "
-    "comes through untouched, and array and tensor stay two names for the same memory. That works until "
-    "somebody edits the array.",
-    next="Make a copy whatever dtype comes in.",
+    why="A change of dtype makes a new tensor only if there is something to change, and putting numbers in order copies only what is out of "
+    "order. An array that is float32 already comes through untouched, and array and tensor stay two names for the same memory. "
+    "That works until somebody edits the array.",
+    next="Make a copy whatever comes in.",
     link="arrays-and-tensors-can-share-memory",
     shows="the tensor stays the same when `table` is edited",
 )
+
+
+@to_float_tensor.misconception(**STILL_SHARED)
 def shared_if_already_float(table):
     return torch.from_numpy(table).float()
 
 
+@to_float_tensor.misconception(**STILL_SHARED)
+def shared_if_in_order(table):
+    return torch.from_numpy(np.ascontiguousarray(table, dtype=np.float32))
+
+
 @to_float_tensor.misconception(
     title="The numbers were cut to integers",
-    why="An integer dtype drops everything after the point: 0.7 becomes 0, without a word.",
+    why="An integer dtype drops everything after the point: 0.7 becomes 0, without a word. What is lost there does "
+    "not come back when you turn the integers into floats.",
     next="Which dtype holds fractions?",
     link="what-a-tensor-is",
 )
@@ -144,7 +173,7 @@ def still_an_array(table):
 def brighten(images: torch.Tensor, amount: int) -> torch.Tensor:
     """Make images brighter, or darker if `amount` is negative.
 
-    images: uint8, any shape, 0 is black and 255 is white.
+    images: uint8, with one axis or more; there may be no pixel at all. 0 is black, 255 is white.
     amount: an int from -255 to 255, added to every pixel.
     Returns uint8 of the same shape. A pixel that would leave 0…255 stops at the end of the
     range. `images` itself stays as it is.
@@ -180,6 +209,11 @@ def a_glaring_batch(g):
     return torch.randint(100, 256, (3, 5), generator=g, dtype=torch.uint8), 200
 
 
+@brighten.probe
+def no_image_at_all(g):  # the last batch of a filtered data set may be empty
+    return torch.zeros(0, 4, dtype=torch.uint8), 40
+
+
 @brighten.alternative("Floats have room as well; `round` is not needed, whole numbers stay whole.")
 def through_floats(images, amount):
     return (images.float() + amount).clamp(min=0, max=255).byte()
@@ -199,8 +233,9 @@ def wrapped_around(images, amount):
 
 @brighten.misconception(
     title="The result is no longer uint8",
-    why="The arithmetic is right, but what comes back is wider than a byte. Whoever stores or shows it "
-    "expects uint8, and floats from 0 to 255 are shown as all white.",
+    why="The arithmetic is right, but what comes back takes four bytes a pixel instead of one. Code that expects "
+    "bytes reads floats differently: in a colour picture matplotlib takes every float above 1 for full "
+    "brightness.",
     next="Turn the clamped result back into bytes.",
     link="dtypes-decide-what-arithmetic-means",
 )
@@ -208,15 +243,28 @@ def left_as_float(images, amount):
     return (images.float() + amount).clamp(0, 255)
 
 
-@brighten.misconception(
+WIDER_INTEGER: dict[str, Any] = dict(
     title="The result is no longer uint8, but a wider integer",
-    why="The arithmetic is right, but the result is still in the wider dtype that the sum needed: it takes "
-    "more memory, and code that expects bytes will not take it.",
+    why="The arithmetic is right, but the result is still in the wider dtype that the sum needed. It takes more "
+    "memory, and code that expects bytes will not take it.",
     next="Turn the clamped result back into bytes.",
     link="dtypes-decide-what-arithmetic-means",
 )
-def left_as_wide_integer(images, amount):
+
+
+@brighten.misconception(**WIDER_INTEGER)
+def left_as_int16(images, amount):
     return (images.to(torch.int16) + amount).clamp(0, 255)
+
+
+@brighten.misconception(**WIDER_INTEGER)
+def left_as_int32(images, amount):
+    return (images.int() + amount).clamp(0, 255)
+
+
+@brighten.misconception(**WIDER_INTEGER)
+def left_as_int64(images, amount):
+    return (images.long() + amount).clamp(0, 255)
 
 
 @brighten.misconception(
@@ -228,6 +276,17 @@ def left_as_wide_integer(images, amount):
 )
 def guarded_only_above(images, amount):
     return (images.to(torch.int16) + amount).clamp(max=255).to(torch.uint8)
+
+
+@brighten.misconception(
+    title="Stopped at black, but not at white",
+    why="Only the lower end of the range is guarded. A positive amount takes bright pixels above 255, and as "
+    "bytes they wrap around to nearly black.",
+    next="`clamp` takes an upper end, too.",
+    link="dtypes-decide-what-arithmetic-means",
+)
+def guarded_only_below(images, amount):
+    return (images.to(torch.int16) + amount).clamp(min=0).to(torch.uint8)
 
 
 @brighten.misconception(
@@ -331,7 +390,7 @@ def viewed(images):
 
 @flatten_images.misconception(
     title="Kept a channel axis",
-    why="The merging started one axis too late: each channel has a row of its own, and the result has three axes "
+    why="The merging started one axis too late, and each channel has a row of its own. The result has three axes "
     "where a layer expects two.",
     next="Axis 0 is the batch. Which is the first axis to merge?",
     link="reshape-view-permute",
@@ -351,6 +410,39 @@ def batch_last(images):
     return images.reshape(-1, images.shape[0])
 
 
+@flatten_images.misconception(
+    title="A fixed size for every image",
+    why="784 is 28 times 28: it fits MNIST and nothing else. With images of another size the numbers do not go into rows "
+    "of 784, or go into them and mix two images in one row.",
+    next="Give the number that you know, the batch size, and let `-1` find the other.",
+    link="reshape-view-permute",
+)
+def always_784(images):
+    return images.reshape(-1, 784)
+
+
+@flatten_images.misconception(
+    title="One row for each channel instead of each image",
+    why="Rows of H times W numbers hold one channel each. A grey image comes out right, but a colour image is cut into three "
+    "rows, and the batch seems three times as large.",
+    next="A row has to hold all the channels of its image. Give the batch size first.",
+    link="reshape-view-permute",
+)
+def a_row_for_each_channel(images):
+    return images.reshape(-1, images.shape[2] * images.shape[3])
+
+
+@flatten_images.misconception(
+    title="A batch of one lost its axis",
+    why="With one image in the batch the result has no batch axis any more. `squeeze()` takes away *every* axis of length 1, "
+    "and the last batch of a data set may hold a single image.",
+    next="The result has two axes, also when N is 1.",
+    link="reshape-view-permute",
+)
+def squeezed_batch_of_one(images):
+    return images.flatten(1).squeeze()
+
+
 @exercise(
     level="supported",
     minutes=5,
@@ -364,7 +456,7 @@ def batch_last(images):
 def channels_first(images: torch.Tensor) -> torch.Tensor:
     """Bring images from the layout of image files into the one PyTorch's layers expect.
 
-    images: (N, H, W, C), as most image libraries give them.
+    images: (N, H, W, C), as most image libraries give them, in any memory layout.
     Returns (N, C, H, W) with every pixel in its place.
     """
     # solution:
@@ -392,6 +484,11 @@ def square_pictures(g):  # H = W: where swapped axes keep the shape
     return (torch.randn(3, 4, 4, 3, generator=g),)
 
 
+@channels_first.probe
+def pictures_turned_around(g):  # not contiguous: rows and columns have changed places
+    return (torch.randn(2, 5, 4, 3, generator=g).transpose(1, 2),)
+
+
 @channels_first.alternative("`movedim` names the one axis that moves.")
 def with_movedim(images):
     return images.movedim(-1, 1)
@@ -402,16 +499,48 @@ def with_two_transposes(images):
     return images.transpose(1, 3).transpose(2, 3)
 
 
-@channels_first.misconception(
+REGROUPED: dict[str, Any] = dict(
     title="Regrouped the numbers instead of moving the axes",
-    why="`reshape` and `view` read the numbers in memory order and cut them into new groups. The shape comes out "
+    why="`reshape` and `view` read the numbers in order and cut them into new groups. The shape comes out "
     "right, and the picture is scrambled: pixels of different places and channels are mixed.",
     next="Use the method that reorders axes.",
     link="reshape-view-permute",
 )
+
+
+@channels_first.misconception(**REGROUPED)
 def reshaped(images):
     n, height, width, channels = images.shape
     return images.reshape(n, channels, height, width)
+
+
+@channels_first.misconception(**REGROUPED)
+def regrouped_by_view(images):
+    n, height, width, channels = images.shape
+    return images.view(n, channels, height, width)
+
+
+@channels_first.misconception(
+    title="The axes are still in their old order",
+    why="The result has the shape of `images`. `permute` and its relatives leave their tensor alone and return the "
+    "result: on a line of its own, it is thrown away. A memory format changes only where the numbers lie, not the axes.",
+    next="Return what the method gives you.",
+    link="reshape-view-permute",
+)
+def thrown_away(images):
+    images.permute(0, 3, 1, 2)
+    return images
+
+
+@channels_first.misconception(
+    title="The order for the way back",
+    why="`permute(0, 2, 3, 1)` turns (N, C, H, W) into (N, H, W, C). You start from (N, H, W, C), and there it gives "
+    "(N, W, C, H): each number says which *old* axis comes to this place.",
+    next="Write the new axes side by side, N, C, H, W, and under each the place where it stands now.",
+    link="reshape-view-permute",
+)
+def the_way_back(images):
+    return images.permute(0, 2, 3, 1)
 
 
 @channels_first.misconception(
@@ -495,6 +624,11 @@ def as_many_rows_as_classes(g):
     return torch.randn(4, 4, generator=g), torch.tensor([1, 3, 0, 0])
 
 
+@pick_scores.probe
+def equal_scores_in_columns_first(g):  # not contiguous, and equal scores stand in one row
+    return torch.randint(0, 3, (4, 5), generator=g).float().T, torch.tensor([3, 0, 2, 2, 1])
+
+
 @pick_scores.alternative(
     "`gather` wants an index of the same number of axes, so an axis comes and goes."
 )
@@ -561,6 +695,50 @@ def highest_pair(scores, labels):
     return tuple(scores.max(1))
 
 
+@pick_scores.misconception(
+    title="Took the place of the highest score",
+    why="`argmax` gives positions, whole numbers from 0 to C-1: the class that the model prefers. Asked for is a score, and "
+    "the true class's, not the preferred one's.",
+    next="Use `labels` to choose the column, and return what stands there.",
+    link="indexing-with-tensors",
+)
+def place_of_the_highest(scores, labels):
+    return scores.argmax(1)
+
+
+@pick_scores.misconception(
+    title="Rows and columns changed places",
+    why="The first index counts rows, the second columns. `scores[labels, …]` looks up rows by their labels: it raises an error "
+    "where a label is larger than the last row, and elsewhere it reads other rows.",
+    next="Rows first, then the labels.",
+    link="indexing-with-tensors",
+)
+def columns_first(scores, labels):
+    return scores[labels, torch.arange(len(labels))]
+
+
+@pick_scores.misconception(
+    title="A batch of one lost its axis",
+    why="`squeeze()` takes away *every* axis of length 1. With a single row, the batch goes too, and a tensor without "
+    "axes comes back where (1,) is due.",
+    next="Say which axis is to go.",
+    link="indexing-with-tensors",
+)
+def squeezed_everything(scores, labels):
+    return scores.gather(1, labels[:, None]).squeeze()
+
+
+@pick_scores.misconception(
+    title="`gather` got an index with too few axes",
+    why="`gather` reads, for each place of the index, one number from the same row. So the index has rows, too: it needs as many "
+    "axes as the tensor it reads from. `labels` has one, `scores` has two.",
+    next="Make a column of `labels` first, or index with two tensors instead.",
+    link="indexing-with-tensors",
+)
+def gathered_without_an_axis(scores, labels):
+    return scores.gather(1, labels)
+
+
 # Broadcasting -------------------------------------------------------------------------------------
 
 
@@ -578,12 +756,18 @@ def mean_squared_error(pred: torch.Tensor, target: torch.Tensor) -> torch.Tensor
     """Average the squared error over N examples.
 
     pred: (N, 1), as a linear layer returns it. target: (N,), as a data set holds it.
-    Returns a tensor without axes: the mean of (pred_i - target_i) squared.
+    Returns a tensor without axes, of the same dtype: the mean of (pred_i - target_i) squared.
     """
     # solution:
     error = pred.squeeze(1) - target
     return (error**2).mean()
     # end solution
+
+
+@mean_squared_error.drive
+def average_and_say_whose(answer, pred, target):
+    error = answer(pred, target)
+    return {"result": error, "whose number it is": Extra(isinstance(error, np.generic))}
 
 
 @mean_squared_error.probe
@@ -602,6 +786,11 @@ def many_predictions(g):
 def one_prediction(g):
     pred = torch.randn(1, 1, generator=g)
     return pred, 2 + torch.randn(1, generator=g)
+
+
+@mean_squared_error.probe
+def small_errors_of_large_numbers(g):  # where p² - 2pt + t² cancels
+    return torch.tensor([[100.3], [100.1], [99.6]]), torch.tensor([100.0, 100.2, 99.9])
 
 
 @mean_squared_error.alternative("PyTorch's own loss, on equal shapes.")
@@ -639,7 +828,7 @@ def summed(pred, target):
 
 @mean_squared_error.misconception(
     title="The errors were not squared",
-    why="Errors of opposite sign cancel, and a model that is far off in both directions looks perfect.",
+    why="Errors of opposite sign cancel. A model that is far off in both directions looks perfect.",
     next="Square each error before you average.",
     link="reductions-and-keepdim",
 )
@@ -649,7 +838,8 @@ def not_squared(pred, target):
 
 @mean_squared_error.misconception(
     title="Took the size of the errors, not their square",
-    why="The mean of the absolute errors is another loss: it forgives large errors more than the squared one does.",
+    why="The mean of the absolute errors is another loss. It forgives large errors more than the squared one does: "
+    "an error of 10 counts as much as ten errors of 1, not as much as a hundred.",
     next="Square each error before you average.",
     link="reductions-and-keepdim",
 )
@@ -659,8 +849,8 @@ def absolute_error(pred, target):
 
 @mean_squared_error.misconception(
     title="Averaged first, squared afterwards",
-    why="The square of the mean error is not the mean of the squared errors: errors of opposite sign have cancelled "
-    "before they are squared.",
+    why="The square of the mean error is not the mean of the squared errors. Errors of opposite sign have "
+    "cancelled before they are squared: -1 and 1 give 0.",
     next="The square comes first, the mean last.",
     link="reductions-and-keepdim",
 )
@@ -670,7 +860,7 @@ def squared_the_mean(pred, target):
 
 @mean_squared_error.misconception(
     title="Took a root at the end",
-    why="The root of the mean squared error is a useful number to report, but it is not the loss that was asked for, "
+    why="The root of the mean squared error is a useful number to report. It is not the loss that was asked for, "
     "and its gradient is another one.",
     next="Leave the mean as it is.",
     link="reductions-and-keepdim",
@@ -690,6 +880,51 @@ def python_number(pred, target):
     return ((pred[:, 0] - target) ** 2).mean().item()
 
 
+@mean_squared_error.misconception(
+    title="Returned a NumPy number",
+    why="`numpy()` leaves PyTorch, and what is computed from there on is NumPy's. A loss has to stay a tensor: in the next "
+    "lesson, `backward()` starts from it.",
+    next="PyTorch's tensors can subtract, square and average themselves.",
+    link="arrays-and-tensors-can-share-memory",
+)
+def numpy_number(pred, target):
+    return np.mean((pred.numpy()[:, 0] - target.numpy()) ** 2)
+
+
+@mean_squared_error.misconception(
+    title="The errors were not averaged",
+    why="One squared error per example is a tensor of N numbers. Training needs a single one, so that smaller has a meaning "
+    "for the whole batch.",
+    next="Reduce the N squared errors to one number.",
+    link="reductions-and-keepdim",
+)
+def not_reduced(pred, target):
+    return (pred[:, 0] - target) ** 2
+
+
+@mean_squared_error.misconception(
+    title="Divided by N - 1",
+    why="Dividing by N - 1 belongs to the variance of a sample, whose mean was estimated from the same numbers. Here nothing "
+    "was estimated: the mean of N squares is their sum divided by N. For one example you divide by 0.",
+    next="Divide by the number of examples.",
+    link="reductions-and-keepdim",
+)
+def divided_by_one_less(pred, target):
+    return ((pred[:, 0] - target) ** 2).sum() / (len(target) - 1)
+
+
+@mean_squared_error.misconception(
+    title="Changed the caller's predictions",
+    why="`pred[:, 0] -= target` writes into the tensor that was passed in. Whoever looks at the predictions afterwards finds "
+    "the errors in their place, and a second call gives another loss.",
+    next="Give the difference a name of its own.",
+    link="views-copies-and-in-place-edits",
+)
+def edited_predictions(pred, target):
+    pred[:, 0] -= target
+    return (pred**2).mean()
+
+
 @exercise(
     level="independent",
     minutes=8,
@@ -697,8 +932,8 @@ def python_number(pred, target):
     hints=(
         "Without a loop, every row of `a` has to meet every row of `b`. Which shapes would stretch against each other?",
         "Bring them to (N, 1, D) and (1, M, D) and subtract.",
-        "After subtracting, the coordinates lie on the last axis. Square, sum over it, take the root.",
         "`a[:, None, :]` inserts the axis.",
+        "After subtracting, the coordinates lie on the last axis. Square, sum over it, take the root.",
     ),
 )
 def pairwise_distances(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
@@ -706,12 +941,24 @@ def pairwise_distances(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 
     a: (N, D), b: (M, D), one point per row.
     Returns (N, M): element (i, j) is the Euclidean distance between a[i] and b[j]. A loop would
-    do it; broadcasting does it at once.
+    do it; broadcasting does it at once. The distances are as precise far from the origin as near
+    it: moving all points by the same amount changes nothing.
     """
     # solution:
     gaps = a[:, None, :] - b[None, :, :]  # (N, 1, D) - (1, M, D) -> (N, M, D)
     return (gaps**2).sum(-1).sqrt()
     # end solution
+
+
+@pairwise_distances.drive
+def measure_here_and_far_away(answer, a, b):
+    far_a, far_b = a + 1000, b + 1000
+    here = answer(a, b)
+    if not isinstance(here, torch.Tensor):
+        return {"result": here}
+    there = answer(far_a, far_b)
+    same = here.shape == there.shape and torch.allclose(here, there, rtol=0, atol=0.01)
+    return {"result": here, "the distances stay when every coordinate grows by 1000": same}
 
 
 @pairwise_distances.probe
@@ -728,8 +975,18 @@ def points_in_space(g):
 
 @pairwise_distances.probe
 def a_point_meets_itself(g):  # where a root of rounding errors would be NaN
-    a = 10 + torch.randn(6, 3, generator=g)
+    a = 10 + torch.randint(-16, 16, (6, 3), generator=g) / 32
     return a, a.clone()
+
+
+@pairwise_distances.probe
+def one_point_against_four(g):
+    return torch.randn(1, 3, generator=g), torch.randn(4, 3, generator=g)
+
+
+@pairwise_distances.probe
+def three_points_against_one(g):
+    return torch.randn(3, 2, generator=g), torch.randn(1, 2, generator=g)
 
 
 @pairwise_distances.probe
@@ -761,7 +1018,8 @@ def row_beside_row(a, b):
 
 @pairwise_distances.misconception(
     title="The distances are still squared",
-    why="The sum of squares is the squared distance: 25 where 5 is due.",
+    why="By Pythagoras the sum of the squares is the *squared* distance. Sides of 3 and 4 give 25, and the "
+    "distance is 5.",
     next="One step is missing at the end.",
     link="broadcasting",
 )
@@ -771,7 +1029,8 @@ def still_squared(a, b):
 
 @pairwise_distances.misconception(
     title="The table is transposed",
-    why="The new axes went the wrong way round: element (i, j) is the distance from b[i] to a[j].",
+    why="The new axes went the wrong way round: element (i, j) is the distance from b[i] to a[j]. With as many "
+    "points in `a` as in `b`, the shape does not show it.",
     next="`a` belongs on axis 0 of the result, `b` on axis 1.",
     link="broadcasting",
 )
@@ -781,7 +1040,8 @@ def transposed_table(a, b):
 
 @pairwise_distances.misconception(
     title="Summed the absolute differences",
-    why="That is the city-block distance: along the streets, not as the crow flies.",
+    why="That is the city-block distance: along the streets, not as the crow flies. With sides of 3 and 4 it gives "
+    "7, and the straight line is 5.",
     next="Square, sum, root.",
     link="broadcasting",
 )
@@ -798,6 +1058,52 @@ def city_blocks(a, b):
 )
 def summed_over_points(a, b):
     return ((a[:, None] - b) ** 2).sum(1).sqrt()
+
+
+@pairwise_distances.misconception(
+    title="Averaged the squares instead of adding them",
+    why="Pythagoras adds the squares of the sides. Their mean makes every distance smaller, by the root of the number of "
+    "coordinates: 5 becomes about 3.5 in a plane.",
+    next="Which reduction adds?",
+    link="reductions-and-keepdim",
+)
+def averaged_the_squares(a, b):
+    return ((a[:, None] - b) ** 2).mean(-1).sqrt()
+
+
+@pairwise_distances.misconception(
+    title="A single point lost its axis",
+    why="`squeeze()` takes away *every* axis of length 1. With one point in `a` or in `b`, the table loses that axis, and "
+    "whoever asks for its rows and columns finds only one of them.",
+    next="The result has two axes, (N, M), also when N or M is 1.",
+    link="reductions-and-keepdim",
+)
+def squeezed_the_table(a, b):
+    return ((a[:, None] - b) ** 2).sum(-1).sqrt().squeeze()
+
+
+def near_and_far(a, b):
+    """Put into words where the expanded square loses most when everything moves by 1000."""
+    here, there = expanded_square(a, b), expanded_square(a + 1000, b + 1000)
+    i, j = divmod(int((here - there).abs().argmax()), len(b))
+    return (
+        f"From `a[{i}]` to `b[{j}]` it is {here[i, j]:.4g}; with 1000 added to every coordinate, "
+        f"|a|² - 2ab + |b|² gives {there[i, j]:.4g}."
+    )
+
+
+@pairwise_distances.misconception(
+    title="Large numbers cancelled",
+    why="a² - 2ab + b² is the same on paper. In float32 it subtracts large numbers to get a small one: far from the origin, "
+    "only a few of their seven digits survive, or none. The result is off, 0, or NaN where rounding made it negative.",
+    next="Subtract the points first, while their coordinates are still exact, and square the difference.",
+    link="broadcasting",
+    evidence=near_and_far,
+    shows="the distances stay when every coordinate grows by 1000",
+)
+def expanded_square(a, b):
+    squares = (a**2).sum(1)[:, None] - 2 * a @ b.T + (b**2).sum(1)
+    return squares.clamp(min=0).sqrt()
 
 
 # Reductions ---------------------------------------------------------------------------------------
@@ -818,14 +1124,30 @@ def softmax_rows(logits: torch.Tensor) -> torch.Tensor:
     """Turn each row of scores into probabilities: exp(row) / sum(exp(row)).
 
     logits: (N, C), of any magnitude: 1000 and -1000, too.
-    Returns (N, C): every element is finite and at least 0, and every row sums to 1. PyTorch has
-    this ready as `softmax`; the point is to see what it takes.
+    Returns (N, C), of the same dtype: every element is finite and at least 0, and every row sums
+    to 1. PyTorch has this ready as `softmax`; the point is to see what it takes.
     """
     # solution:
     shifted = logits - logits.amax(1, keepdim=True)
     weights = shifted.exp()
     return weights / weights.sum(1, keepdim=True)
     # end solution
+
+
+@softmax_rows.drive
+def add_up_the_rows(answer, logits):
+    upside_down = logits.flip(0)
+    weights = answer(logits)
+    if not isinstance(weights, torch.Tensor) or weights.shape != logits.shape:
+        return {"result": weights}
+    before = weights.clone()
+    answer(upside_down)
+    stays = torch.equal(before.nan_to_num(), weights.nan_to_num())
+    return {
+        "result": before,
+        "the sum of each row": before.double().sum(1).float(),
+        "the result stays the same when the next table comes": stays,
+    }
 
 
 @softmax_rows.probe
@@ -850,6 +1172,23 @@ def far_apart(g):  # where only the row's own maximum is safe
     return (rows + torch.randn(3, 3, generator=g),)
 
 
+@softmax_rows.probe
+def one_example(g):
+    return (torch.randn(1, 4, generator=g),)
+
+
+@softmax_rows.probe
+def one_class(g):
+    return (torch.randn(3, 1, generator=g),)
+
+
+@softmax_rows.probe
+def a_thousand_classes(g):  # where small numbers added to each element add up
+    rows = torch.randn(2, 1000, generator=g)
+    rows[1, 700] += 20
+    return (rows,)
+
+
 @softmax_rows.alternative("Subtract the logarithm of the sum and take the exponential last.")
 def through_the_logarithm(logits):
     return (logits - logits.logsumexp(1, keepdim=True)).exp()
@@ -868,7 +1207,8 @@ def built_in(logits):
     link="reductions-and-keepdim",
 )
 def overflowed(logits):
-    weights = logits.exp()
+    shifted = logits
+    weights = shifted.exp()
     return weights / weights.sum(1, keepdim=True)
 
 
@@ -880,14 +1220,15 @@ def overflowed(logits):
     link="reductions-and-keepdim",
 )
 def lost_the_axis(logits):
-    weights = (logits - logits.amax(1, keepdim=True)).exp()
+    shifted = logits - logits.amax(1, keepdim=True)
+    weights = shifted.exp()
     return weights / weights.sum(1)
 
 
 @softmax_rows.misconception(
     title="Normalised the columns",
-    why="Axis 0 runs down the rows: summing over it adds different examples, and each column sums to 1 instead of "
-    "each row.",
+    why="Axis 0 runs down the rows, so summing over it adds up different examples. Each column sums to 1 instead "
+    "of each row.",
     next="Reduce along the classes, axis 1.",
     link="reductions-and-keepdim",
 )
@@ -903,30 +1244,119 @@ def normalised_columns(logits):
     link="reductions-and-keepdim",
 )
 def divided_by_everything(logits):
-    weights = (logits - logits.amax(1, keepdim=True)).exp()
+    shifted = logits - logits.amax(1, keepdim=True)
+    weights = shifted.exp()
     return weights / weights.sum()
 
 
 @softmax_rows.misconception(
     title="Subtracted the maximum of the whole table",
-    why="It prevents the overflow, but a row far below the largest one underflows: all its exponentials become 0, "
+    why="It prevents the overflow, but a row far below the largest one underflows. All its exponentials become 0, "
     "and 0 divided by 0 is NaN.",
     next="Subtract each row's own maximum.",
     link="reductions-and-keepdim",
 )
 def one_maximum_for_all(logits):
-    weights = (logits - logits.max()).exp()
+    shifted = logits - logits.max()
+    weights = shifted.exp()
     return weights / weights.sum(1, keepdim=True)
 
 
 @softmax_rows.misconception(
     title="Divided the scores themselves",
-    why='Without the exponential, negative scores give negative "probabilities", and a row that sums to 0 divides by 0.',
+    why='Without the exponential, negative scores give negative "probabilities". A row that sums to 0 divides by '
+    "0.",
     next="Take the exponential first.",
     link="reductions-and-keepdim",
 )
 def no_exponential(logits):
     return logits / logits.sum(1, keepdim=True)
+
+
+@softmax_rows.misconception(
+    title="The row maxima lost their axis, and lined up with the columns",
+    why="`max(1).values` and `amax(1)` give (N,). Beside (N, C) that is aligned from the right, with the columns: in a square table "
+    "each row loses other rows' maxima without a word, any other shape raises an error.",
+    next="Keep the axis you reduce.",
+    link="reductions-and-keepdim",
+)
+def maxima_lost_their_axis(logits):
+    shifted = logits - logits.amax(1)
+    weights = shifted.exp()
+    return weights / weights.sum(1, keepdim=True)
+
+
+@softmax_rows.misconception(
+    title="`max` along an axis returned a pair",
+    why="With an axis, `max` returns two tensors, the values and where they stand. A pair cannot be subtracted from a tensor.",
+    next="Take the values out of the pair.",
+    link="reductions-and-keepdim",
+)
+def subtracted_a_pair(logits):
+    shifted = logits - logits.max(1, keepdim=True)
+    weights = shifted.exp()
+    return weights / weights.sum(1, keepdim=True)
+
+
+@softmax_rows.misconception(
+    title="Subtracted the mean of each row",
+    why="Any number may be subtracted from a row without changing the result on paper, but not any number prevents "
+    "the overflow. A row whose largest score is far above its mean still sends `exp` to infinity.",
+    next="After subtracting, no score of the row should be above 0. Which number does that?",
+    link="reductions-and-keepdim",
+)
+def subtracted_the_mean(logits):
+    shifted = logits - logits.mean(1, keepdim=True)
+    weights = shifted.exp()
+    return weights / weights.sum(1, keepdim=True)
+
+
+@softmax_rows.misconception(
+    title="A small number keeps the division alive, but not the result",
+    why="Adding something like 1e-8 to the sum prevents 0 divided by 0. A row of very small scores then comes out as all 0, which is no "
+    "probability, and against infinity divided by infinity it does nothing.",
+    next="Change the scores before `exp`, so that neither happens.",
+    link="reductions-and-keepdim",
+)
+def added_an_epsilon(logits):
+    shifted = logits
+    weights = shifted.exp()
+    return weights / (weights.sum(1, keepdim=True) + 1e-8)
+
+
+@softmax_rows.misconception(
+    title="Changed the caller's scores",
+    why="`logits -= …` writes into the tensor that was passed in, and `z = logits` gives it a second name, not a copy. Whoever "
+    "passed the scores finds shifted ones in it afterwards.",
+    next="Write the subtraction so that it makes a new tensor.",
+    link="views-copies-and-in-place-edits",
+)
+def edited_scores(logits):
+    logits -= logits.amax(1, keepdim=True)
+    weights = logits.exp()
+    return weights / weights.sum(1, keepdim=True)
+
+
+@softmax_rows.misconception(
+    title="Logarithms of probabilities",
+    why="`log_softmax` gives the logarithm of each probability: negative numbers that do not sum to 1. Losses want them; whoever wants "
+    "probabilities has to take the exponential.",
+    next="Which of the two functions returns probabilities?",
+    link="reductions-and-keepdim",
+)
+def logarithms(logits):
+    return torch.log_softmax(logits, 1)
+
+
+@softmax_rows.misconception(
+    title="A batch of one lost its axis",
+    why="`squeeze()` takes away *every* axis of length 1. With one example, or one class, the table loses an axis that the next "
+    "step counts on.",
+    next="The result has the shape of `logits`, whatever N and C are.",
+    link="reductions-and-keepdim",
+)
+def squeezed_probabilities(logits):
+    return torch.softmax(logits, 1).squeeze()
 
 
 # Matrix products ----------------------------------------------------------------------------------
@@ -943,10 +1373,11 @@ def no_exponential(logits):
     ),
 )
 def affine(x: torch.Tensor, W: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """Apply a linear layer to a batch, as `nn.Linear` does in lesson 3.
+    """Apply a linear layer to a batch: each output is a weighted sum of the inputs, plus a bias.
 
     x: (N, in). W: (out, in), one row of weights per output. b: (out,).
-    Returns (N, out).
+    Returns (N, out), of the same dtype: element (n, o) is the sum over i of x[n, i] * W[o, i],
+    plus b[o].
     """
     # solution:
     return x @ W.T + b
@@ -970,6 +1401,12 @@ def wider_layer(g):
 def one_example_one_output(g):
     x, W = torch.randn(1, 3, generator=g), torch.randn(1, 3, generator=g)
     return x, W, torch.randn(1, generator=g)
+
+
+@affine.probe
+def one_example_four_outputs(g):
+    x, W = torch.randn(1, 3, generator=g), torch.randn(4, 3, generator=g)
+    return x, W, torch.randn(4, generator=g)
 
 
 @affine.probe
@@ -1011,7 +1448,8 @@ def element_by_element(x, W, b):
 
 @affine.misconception(
     title="The bias is missing",
-    why="Without `b` every output is forced through 0 when the input is 0.",
+    why="Without `b` every output is 0 when all inputs are 0. A layer could then represent no line that misses the "
+    "origin.",
     next="Add `b` to every row.",
     link="matrix-products",
 )
@@ -1021,8 +1459,8 @@ def without_bias(x, W, b):
 
 @affine.misconception(
     title="The bias went down the rows",
-    why="`b[:, None]` is a column: it adds one number per example instead of one per output, and fits only if there are as "
-    "many examples as outputs.",
+    why="`b[:, None]` is a column: it adds one number per example instead of one per output. It fits only if there "
+    "are as many examples as outputs, or one of the two is 1.",
     next="`b` already has the shape of one result row.",
     link="matrix-products",
 )
@@ -1038,6 +1476,58 @@ def bias_as_column(x, W, b):
 )
 def examples_in_columns(x, W, b):
     return W @ x.T + b[:, None]
+
+
+@affine.misconception(
+    title="The result is transposed, and the bias lies across",
+    why="`W @ x.T` puts one example in each *column*, (out, N). `b` has one number per output, but beside (out, N) it is aligned with "
+    "the columns, the examples: an error, or, if there are as many examples as outputs, a wrong sum without a word.",
+    next="Let `x` stand on the left. Then `b` fits as it is.",
+    link="matrix-products",
+)
+def in_columns_with_a_row_of_biases(x, W, b):
+    return W @ x.T + b
+
+
+@affine.misconception(
+    title="The weights stand on the wrong side",
+    why="On paper a layer is W x + b, for one example written as a column. A batch in PyTorch has one example per *row*: `W @ x` wants "
+    "as many rows in `x` as `W` has columns. When all lengths are equal, the wrong product raises no error.",
+    next="Put `x` on the left, and see which of the two has to be transposed.",
+    link="matrix-products",
+)
+def weights_on_the_left(x, W, b):
+    return W @ x + b
+
+
+@affine.misconception(
+    title="The weights were regrouped, not transposed",
+    why="`reshape` makes (in, out) of (out, in) by reading the numbers row by row: the shapes fit, and the weights of different outputs are "
+    "mixed. A transpose turns rows into columns.",
+    next="Swap the two axes instead of regrouping the numbers.",
+    link="reshape-view-permute",
+)
+def regrouped_weights(x, W, b):
+    return x @ W.reshape(W.shape[1], W.shape[0]) + b
+
+
+LOST_BATCH_OF_ONE: dict[str, Any] = dict(
+    title="A batch of one lost its axis",
+    why="With one example the result has no batch axis any more: `squeeze` took it, or the example was treated as a vector. The next layer "
+    "counts on (N, out), also when N is 1.",
+    next="Keep the result two-dimensional, whatever N is.",
+    link="matrix-products",
+)
+
+
+@affine.misconception(**LOST_BATCH_OF_ONE)
+def squeezed_outputs(x, W, b):
+    return (x @ W.T + b).squeeze()
+
+
+@affine.misconception(**LOST_BATCH_OF_ONE)
+def squeezed_the_batch_axis(x, W, b):
+    return (x @ W.T + b).squeeze(0)
 
 
 # Random numbers -----------------------------------------------------------------------------------
@@ -1060,10 +1550,13 @@ def examples_in_columns(x, W, b):
 def add_noise(x: torch.Tensor, std: float, seed: int) -> torch.Tensor:
     """Add normal noise that can be reproduced.
 
-    x: a CPU tensor of floats. std: the noise's standard deviation. seed: an int.
-    Returns a new tensor like `x`, each element moved by independent normal noise with mean 0.
-    The same seed gives the same noise, another seed other noise. The global random numbers,
-    which `torch.randn(3)` would give next, are the same as if you had never been called.
+    x: a CPU tensor of float32 or float64, with one axis or more. std: the noise's standard
+    deviation, 0 or more. seed: an int, 0 or more.
+    Returns a new tensor with the shape and dtype of `x`, each element moved by independent normal
+    noise with mean 0. `x` itself stays as it is, and the result is never `x`, even if `std` is 0.
+    The same seed gives the same noise, whatever numbers `x` holds; another seed gives other noise.
+    The random numbers that everybody shares, PyTorch's, NumPy's and Python's, go on as if you
+    had never been called.
     """
     # solution:
     generator = torch.Generator().manual_seed(seed)
@@ -1072,33 +1565,116 @@ def add_noise(x: torch.Tensor, std: float, seed: int) -> torch.Tensor:
     # end solution
 
 
+def start_the_world(seed):
+    """Set the generators that a whole program shares, and draw the first number from each."""
+    torch.manual_seed(seed)
+    np.random.seed(seed)
+    random.seed(seed)
+    return next_of_the_world()
+
+
+def next_of_the_world():
+    """Draw the next number from each generator that a whole program shares."""
+    return {
+        "PyTorch's": torch.rand(1).item(),
+        "NumPy's": np.random.random(),
+        "Python's": random.random(),
+    }
+
+
+def fate_of_the_world(first, due, came, came_elsewhere):
+    """Say which shared generators are not where they would have been, and how one can tell."""
+    words = []
+    for name in due:
+        if came[name] == first[name]:
+            words.append(f"{name} sent back to their start")
+        elif came[name] == came_elsewhere[name]:
+            words.append(f"{name} set to another place")
+        elif came[name] != due[name]:
+            words.append(f"{name} used up in part")
+    return " and ".join(words) or "undisturbed"
+
+
+def rounded(value, asked, margin):
+    """Give what was asked if a measured value is as near as chance allows, else one digit of it."""
+    return asked if abs(value - asked) <= margin else float(f"{value:.1g}")
+
+
+FORM = "shape and dtype"
+KEPT = "`x` is left alone"
+NEW = "the result is a new tensor"
+NUMBERS = "random numbers drawn"
+MEAN = "the rough mean of the noise"
+SIZE = "the rough standard deviation of the noise"
+NORMAL = "the noise is normally distributed"
+SAME = "the same seed gives the same noise"
+NEXT_SEED = "the next seed gives other noise"
+FAR_SEED = "a seed further away gives other noise"
+SHARED = "the shared random numbers"
+
+
+def form_of(result):
+    """Say what comes back: a tensor's shape and dtype, or the kind of object."""
+    if isinstance(result, torch.Tensor):
+        return f"{tuple(result.shape)}, {str(result.dtype).removeprefix('torch.')}"
+    return "nothing" if result is None else type(result).__name__
+
+
+def looks_normal(centred):
+    """Whether a third lies beyond one standard deviation, and a little beyond 2.6."""
+    far = (centred / centred.std()).abs()
+    third = 1 - math.erf(math.sqrt(0.5))
+    return abs((far > 1).double().mean().item() - third) < 0.04 and bool((far > 2.6).any())
+
+
+def measured(noise, std):
+    """Measure noise: how many numbers it has, their mean, their size, and how they lie."""
+    numbers = (noise / (std or 1)).round(decimals=5).abs().unique()
+    centred = noise - noise.mean()
+    if len(numbers) < 0.9 * noise.numel() and std:
+        alone = bool(centred.abs().max() < 1e-4 * std)
+        return {NUMBERS: "one for all elements" if alone else "fewer than there are elements"}
+    mean, size = noise.mean().item(), noise.std().item()
+    return {
+        NUMBERS: "one for each element",
+        MEAN: rounded(mean, 0.0, 0.1 * (std or 1)),
+        SIZE: rounded(size, std, 0.1 * std),
+        NORMAL: size == 0 or looks_normal(centred),
+    }
+
+
 @add_noise.drive
 def look_at_the_noise(answer, x, std, seed):
-    torch.manual_seed(4321 + seed)
-    due_next = torch.randn(3)
-    torch.manual_seed(4321 + seed)
-    noisy = answer(x, std, seed)
-    came_next = torch.randn(3)
-    noise = (noisy - x) / std
-    again = answer(x, std, seed)
-    other = answer(x, std, seed + 1)
-    return {
-        "the result's shape": noisy.shape,
-        "the result's dtype": noisy.dtype,
-        "every element has noise of its own": len(noise.unique()) > 0.9 * noise.numel(),
-        "the same seed gives the same noise": torch.equal(noisy, again),
-        "another seed gives other noise": not torch.equal(noisy, other),
-        "the global random numbers are left alone": torch.equal(due_next, came_next),
-        "the noise has mean 0": bool(noise.mean().abs() < 0.1),
-        "the noise has the standard deviation asked for": bool((noise.std() - 1).abs() < 0.1),
-        "some noise lies beyond two standard deviations": bool((noise.abs() > 2.2).any()),
-        "a new tensor comes back": Extra(noisy is not x),
-    }
+    first = start_the_world(99)
+    due = next_of_the_world()
+    start_the_world(99)
+    given = x.clone()
+    noisy = answer(given, std, seed)
+    came = next_of_the_world()
+    seen = {FORM: form_of(noisy), KEPT: torch.equal(given, x)}
+    if not isinstance(noisy, torch.Tensor) or noisy.shape != x.shape:
+        return seen
+    seen[NEW] = noisy.untyped_storage().data_ptr() != given.untyped_storage().data_ptr()
+    noise = noisy.double() - x.double()
+
+    start_the_world(77)
+    again = answer(torch.zeros_like(x), std, seed).double()
+    came_elsewhere = next_of_the_world()
+
+    def alike(other):
+        return torch.allclose(noise, other, rtol=0, atol=1e-3 * std + 1e-5)
+
+    seen |= measured(noise, std) | {SAME: alike(again)}
+    for claim, more in ((NEXT_SEED, 1), (FAR_SEED, 10)):
+        other = answer(x.clone(), std, seed + more).double() - x.double()
+        seen[claim] = std == 0 or not alike(other)
+    seen[SHARED] = fate_of_the_world(first, due, came, came_elsewhere)
+    return seen
 
 
 @add_noise.probe
 def a_long_row(g):
-    return 10 + 5 * torch.randn(3000, generator=g, dtype=torch.float64), 0.5, 1
+    return 10 + 5 * torch.randn(3000, generator=g, dtype=torch.float64), 0.6, 1
 
 
 @add_noise.probe
@@ -1107,8 +1683,13 @@ def a_table(g):
 
 
 @add_noise.probe
-def a_batch(g):
-    return torch.randn(5, 20, 30, generator=g), 0.1, 123
+def a_batch_turned_around(g):  # its memory is not in reading order
+    return torch.randn(5, 20, 30, generator=g).transpose(0, 2), 0.1, 123
+
+
+@add_noise.probe
+def no_noise_at_all(g):
+    return torch.randn(40, 50, generator=g), 0.0, 5
 
 
 @add_noise.alternative("`torch.normal` takes mean and standard deviation.")
@@ -1125,8 +1706,8 @@ def with_fork_rng(x, std, seed):
 
 @add_noise.misconception(
     title="Reset everybody's random numbers",
-    why="`torch.manual_seed` sets the one generator that shuffling, dropout and initial weights share. Called in "
-    "the middle of a program, it makes all of them repeat themselves.",
+    why="Shuffling, dropout and initial weights share one generator. Set to a seed of your own in the middle of a program, as "
+    "`torch.manual_seed` does, it makes all of them repeat themselves.",
     next="Make a generator of your own and hand it to `torch.randn`.",
     link="random-numbers-you-can-repeat",
 )
@@ -1136,14 +1717,55 @@ def reset_the_world(x, std, seed):
 
 
 @add_noise.misconception(
+    title="Sent everybody's random numbers back to their start",
+    why="`torch.initial_seed()` tells with which number the shared generator was started, not how far it has come since. Seeded with "
+    "it again, the program draws all its earlier numbers a second time.",
+    next="Leave the shared generator alone: make one of your own.",
+    link="random-numbers-you-can-repeat",
+)
+def wound_the_world_back(x, std, seed):
+    before = torch.initial_seed()
+    torch.manual_seed(seed)
+    noisy = x + std * torch.randn_like(x)
+    torch.manual_seed(before)
+    return noisy
+
+
+@add_noise.misconception(
+    title="Reset NumPy's random numbers for everybody",
+    why="`np.random.seed` sets the one generator that all code using `np.random` shares. That PyTorch's numbers go on undisturbed "
+    "is no comfort to whoever shuffles with NumPy.",
+    next="Make a generator of your own, in NumPy or in PyTorch.",
+    link="random-numbers-you-can-repeat",
+)
+def reset_numpys_world(x, std, seed):
+    np.random.seed(seed)
+    return x + torch.from_numpy(np.random.normal(0, std, tuple(x.shape))).to(x.dtype)
+
+
+@add_noise.misconception(
     title="The seed is not used",
-    why="The noise comes from the global generator, wherever it happens to stand: every call gives other noise, and the "
-    "numbers that others would have drawn are used up.",
-    next="Make a generator with this seed.",
+    why="The noise comes from the global generator, wherever it happens to stand, so every call gives other noise. "
+    "The numbers that others would have drawn are used up, too.",
+    next="Make a generator with this seed, and pass it to the function that draws.",
     link="random-numbers-you-can-repeat",
 )
 def ignored_the_seed(x, std, seed):
     return x + std * torch.randn_like(x)
+
+
+LEFT_OVER = torch.Generator()
+
+
+@add_noise.misconception(
+    title="The generator does not start at the seed in every call",
+    why="The noise comes from a generator of your own, but one that goes on from the last call, or starts at a random place. So the "
+    "same seed gives other noise the second time.",
+    next="Start the generator at `seed` each time the function is called.",
+    link="random-numbers-you-can-repeat",
+)
+def went_on_from_the_last_call(x, std, seed):
+    return x + std * torch.randn(x.shape, generator=LEFT_OVER, dtype=x.dtype)
 
 
 @add_noise.misconception(
@@ -1160,7 +1782,8 @@ def uniform_noise(x, std, seed):
 
 @add_noise.misconception(
     title="One random number for all elements",
-    why="A single draw shifts the whole tensor by the same amount: that is an offset, not noise.",
+    why="A single draw is stretched over the whole tensor and shifts every element by the same amount. That is an "
+    "offset, not noise.",
     next="Draw as many numbers as `x` has elements: pass its shape.",
     link="random-numbers-you-can-repeat",
 )
@@ -1170,24 +1793,88 @@ def one_draw(x, std, seed):
 
 
 @add_noise.misconception(
-    title="The noise has the wrong size",
-    why="`randn` has standard deviation 1. Multiplied by the square of `std`, or not at all, it has another one.",
+    title="Elements share their random numbers",
+    why="Fewer numbers were drawn than there are elements, and they were stretched or used again along an axis: every row, or every column, "
+    "is moved in the same way. That is not independent noise.",
+    next="Draw as many numbers as `x` has elements: pass its whole shape.",
+    link="broadcasting",
+)
+def the_same_in_every_row(x, std, seed):
+    generator = torch.Generator().manual_seed(seed)
+    return x + std * torch.randn(x.shape[-1], generator=generator, dtype=x.dtype)
+
+
+@add_noise.misconception(
+    title="The noise has the square of the size asked for",
+    why="`randn` has standard deviation 1, and multiplying it by `std` gives the standard deviation `std`. `std` squared is the variance.",
     next="Multiply by `std`, once.",
     link="random-numbers-you-can-repeat",
 )
-def wrong_size(x, std, seed):
+def squared_size(x, std, seed):
     generator = torch.Generator().manual_seed(seed)
     return x + std**2 * torch.randn(x.shape, generator=generator, dtype=x.dtype)
 
 
 @add_noise.misconception(
+    title="The noise has the root of the size asked for",
+    why="The root would be right if `std` were a variance. It is the standard deviation already: `randn` has 1, and it grows in "
+    "proportion to what you multiply by.",
+    next="Multiply by `std` itself.",
+    link="random-numbers-you-can-repeat",
+)
+def root_of_the_size(x, std, seed):
+    generator = torch.Generator().manual_seed(seed)
+    return x + std**0.5 * torch.randn(x.shape, generator=generator, dtype=x.dtype)
+
+
+@add_noise.misconception(
+    title="`std` is not used",
+    why="`randn` has standard deviation 1, and that is what came out, whatever was asked for. Noise for data of "
+    "another scale would drown it, or vanish in it.",
+    next="Make the noise as large as `std` says.",
+    link="random-numbers-you-can-repeat",
+)
+def always_size_one(x, std, seed):
+    generator = torch.Generator().manual_seed(seed)
+    return x + torch.randn(x.shape, generator=generator, dtype=x.dtype)
+
+
+@add_noise.misconception(
     title="The same noise for every seed",
-    why="A generator was made, but with a fixed seed: the argument changes nothing.",
+    why="The noise can be repeated, but it does not depend on `seed`. It comes from a generator that was given a "
+    "fixed seed, or none: a new `torch.Generator()` starts at the same place every time.",
     next="Give the generator the `seed` that comes in.",
     link="random-numbers-you-can-repeat",
 )
 def fixed_seed(x, std, seed):
     generator = torch.Generator().manual_seed(0)
+    return x + std * torch.randn(x.shape, generator=generator, dtype=x.dtype)
+
+
+@add_noise.misconception(
+    title="Changed the caller's tensor",
+    why="`x += …` and methods that end in an underscore write into the tensor that was passed in. Whoever owns it has lost "
+    "the clean numbers.",
+    next="Write the sum so that it makes a new tensor.",
+    link="views-copies-and-in-place-edits",
+)
+def noise_in_place(x, std, seed):
+    generator = torch.Generator().manual_seed(seed)
+    x += std * torch.randn(x.shape, generator=generator, dtype=x.dtype)
+    return x
+
+
+@add_noise.misconception(
+    title="Without noise, `x` itself comes back",
+    why="A new tensor was asked for. If now and then it is the old one, an edit of the result changes `x`, but only when `std` is 0: "
+    "such errors are hard to find.",
+    next="Copy `x` in that case, or leave the case out: adding 0 makes a new tensor.",
+    link="views-copies-and-in-place-edits",
+)
+def itself_without_noise(x, std, seed):
+    if std == 0:
+        return x
+    generator = torch.Generator().manual_seed(seed)
     return x + std * torch.randn(x.shape, generator=generator, dtype=x.dtype)
 
 
@@ -1207,11 +1894,23 @@ def fixed_seed(x, std, seed):
 def fraction_correct(scores: torch.Tensor, labels: torch.Tensor) -> float:
     """Compute the fraction of rows whose highest score is the label's.
 
-    scores: (N, C). labels: (N, 1) int64, as a table's last column gives them.
-    Returns a float from 0 to 1.
+    scores: (N, C); in no row do two scores tie for the highest. labels: (N, 1) int64, as a
+    table's last column gives them.
+    Returns a Python float from 0 to 1.
     """
     matches = scores.argmax(1) == labels.squeeze(1)
     return matches.sum().item() / len(labels)
+
+
+@fraction_correct.drive
+def compute_and_look_at_the_type(answer, scores, labels):
+    fraction = answer(scores, labels)
+    kind = type(fraction).__name__
+    other = isinstance(fraction, int | np.number) and not isinstance(fraction, float)
+    return {
+        "result": float(fraction) if other else fraction,
+        "the type of the result": kind if other else "float",
+    }
 
 
 @fraction_correct.probe
@@ -1221,10 +1920,12 @@ def three_of_four(g):
 
 
 @fraction_correct.probe
-def half_right(g):
+def half_right(
+    g,
+):  # the labels' scores are high in the wrong rows as well, and the last row is right
     labels = torch.randint(0, 3, (8, 1), generator=g)
-    scores = torch.randn(8, 3, generator=g)
-    scores[:4] += 9 * F.one_hot(labels[:4, 0], 3)
+    scores = torch.randn(8, 3, generator=g) + 9 * F.one_hot(labels[:, 0], 3)
+    scores[torch.arange(4), (labels[:4, 0] + 1) % 3] += 20
     return scores, labels
 
 
@@ -1233,7 +1934,26 @@ def as_many_as_classes(g):
     labels = torch.tensor([[2], [0], [2]])
     scores = torch.randn(3, 3, generator=g)
     scores[:2] += 9 * F.one_hot(labels[:2, 0], 3)
+    scores[2, 1] += 9
     return scores, labels
+
+
+@fraction_correct.probe
+def all_right_with_low_scores(g):
+    labels = torch.tensor([[1], [0], [3], [3], [1], [2]])
+    return torch.randn(6, 4, generator=g) - 40 + 9 * F.one_hot(labels[:, 0], 4), labels
+
+
+@fraction_correct.probe
+def one_of_five(g):  # few predictions match any label at all
+    scores = torch.rand(5, 6, generator=g)
+    scores[torch.arange(5), torch.tensor([0, 1, 1, 2, 3])] += 2
+    return scores, torch.tensor([[1], [5], [4], [5], [3]])
+
+
+@fraction_correct.probe
+def one_row_right(g):
+    return torch.tensor([[0.2, 1.5, -1.0]]), torch.tensor([[1]])
 
 
 @fraction_correct.alternative("The mean of the matches, as floats.")
@@ -1246,6 +1966,11 @@ def column_against_column(scores, labels):
     return (scores.argmax(1, keepdim=True) == labels).double().mean().item()
 
 
+def whole_table_words(scores, labels):
+    n = len(labels)
+    return f"({n},) against ({n}, 1) is a table of the shape ({n}, {n})."
+
+
 @fraction_correct.misconception(
     title="Every prediction was compared with every label",
     why="(N,) against (N, 1) broadcasts to (N, N). All the matches in that table are counted and divided by N: the "
@@ -1253,9 +1978,7 @@ def column_against_column(scores, labels):
     next="Print the shape of each side of `==`, and make them equal.",
     link="the-trap-n-1-against-n",
     starter=True,
-    evidence=lambda scores, labels: (
-        f"`scores.argmax(1) == labels` has the shape {tuple((scores.argmax(1) == labels).shape)}."
-    ),
+    evidence=whole_table_words,
 )
 def compared_everything(scores, labels):
     matches = scores.argmax(1) == labels
@@ -1264,44 +1987,72 @@ def compared_everything(scores, labels):
 
 @fraction_correct.misconception(
     title="Still compared with every label, only averaged",
-    why="Dividing by the N times N entries brings the number back between 0 and 1, and hides the mistake better: the table "
-    "still compares every prediction with every label.",
+    why="Dividing by the N times N entries brings the number back between 0 and 1, and hides the mistake better. "
+    "The table still compares every prediction with every label.",
     next="Mend the comparison, not the division: print its shape.",
     link="the-trap-n-1-against-n",
-    evidence=lambda scores, labels: (
-        f"`scores.argmax(1) == labels` has the shape {tuple((scores.argmax(1) == labels).shape)}."
-    ),
+    evidence=whole_table_words,
 )
 def averaged_everything(scores, labels):
     matches = scores.argmax(1) == labels
     return matches.float().mean().item()
 
 
-@fraction_correct.misconception(
+BEST_ROW: dict[str, Any] = dict(
     title="Took the best row of each class",
     why="`argmax(0)` runs down the rows: it finds, for each class, the example that scores highest. One prediction per "
     "example is due, along axis 1.",
     next="Choose the axis of the classes.",
     link="reductions-and-keepdim",
 )
+
+
+@fraction_correct.misconception(**BEST_ROW)
 def best_row(scores, labels):
     matches = scores.argmax(0) == labels
     return matches.sum().item() / len(labels)
 
 
+@fraction_correct.misconception(**BEST_ROW)
+def best_row_beside_the_label(scores, labels):
+    matches = scores.argmax(0) == labels[:, 0]
+    return matches.sum().item() / len(labels)
+
+
 @fraction_correct.misconception(
+    title="Changed the caller's labels",
+    why="`squeeze_` and `resize_`, like every method that ends in an underscore, work on the very tensor that was passed in. "
+    "Whoever passed a column finds a tensor of another shape afterwards, and a second call may fail.",
+    next="Leave out the underscore, and use what comes back.",
+    link="views-copies-and-in-place-edits",
+)
+def squeezed_the_callers_labels(scores, labels):
+    labels.squeeze_(1)
+    return (scores.argmax(1) == labels).sum().item() / len(labels)
+
+
+COUNTED: dict[str, Any] = dict(
     title="Counted instead of dividing",
     why="The number of hits depends on how many rows there are. A fraction does not.",
     next="Divide by the number of rows.",
     link="reductions-and-keepdim",
 )
+
+
+@fraction_correct.misconception(**COUNTED)
 def counted(scores, labels):
+    return (scores.argmax(1) == labels[:, 0]).sum().item()
+
+
+@fraction_correct.misconception(**COUNTED)
+def counted_in_floats(scores, labels):
     return float((scores.argmax(1) == labels[:, 0]).sum())
 
 
 @fraction_correct.misconception(
     title="Per cent instead of a fraction",
-    why="100 times too large: the order asks for a number from 0 to 1.",
+    why="The number is 100 times too large: the order asks for a number from 0 to 1. Mixed with fractions from "
+    "elsewhere, it spoils every comparison.",
     next="Leave out the 100.",
     link="reductions-and-keepdim",
 )
@@ -1320,12 +2071,58 @@ def still_a_tensor(scores, labels):
     return (scores.argmax(1) == labels[:, 0]).float().mean()
 
 
-@fraction_correct.misconception(
-    title="A whole-number division",
-    why="`//` cuts the fraction off: anything below all-correct becomes 0.",
-    next="Divide with `/`.",
+ALL_OR_NOTHING: dict[str, Any] = dict(
+    title="All or nothing",
+    why="The result is 1 if every row is right, and 0 as soon as one is wrong. A whole-number division does that, as `//` and `int()` cut "
+    "the fraction off; so does `all()`, and comparing everything at once.",
+    next="Count the rows that are right, and divide with `/`.",
     link="dtypes-decide-what-arithmetic-means",
 )
+
+
+@fraction_correct.misconception(**ALL_OR_NOTHING)
 def whole_division(scores, labels):
     matches = scores.argmax(1) == labels.squeeze(1)
-    return float(matches.sum().item() // len(labels))
+    return matches.sum().item() // len(labels)
+
+
+@fraction_correct.misconception(**ALL_OR_NOTHING)
+def all_or_nothing(scores, labels):
+    return float((scores.argmax(1) == labels.squeeze(1)).all())
+
+
+@fraction_correct.misconception(
+    title="The number was cut off at 1",
+    why="`min` hides that the number cannot be right: where every prediction is compared with every label, there may be more matches than "
+    "rows. Below 1 the result is as wrong as before.",
+    next="Take the limit away again and print the shape of the comparison.",
+    link="the-trap-n-1-against-n",
+    evidence=whole_table_words,
+)
+def capped_at_one(scores, labels):
+    matches = scores.argmax(1) == labels
+    return min(1.0, matches.sum().item() / len(labels))
+
+
+@fraction_correct.misconception(
+    title="A match with any row's prediction counts",
+    why="The comparison still gives a table, every prediction against every label. Asking whether *any* entry of a row holds counts a "
+    "label as right if the model predicted that class for some example, not for this one.",
+    next="Mend the comparison, so that there is one entry per example.",
+    link="the-trap-n-1-against-n",
+    evidence=whole_table_words,
+)
+def any_match(scores, labels):
+    matches = (scores.argmax(1) == labels).any(1)
+    return matches.sum().item() / len(labels)
+
+
+@fraction_correct.misconception(
+    title="The fraction of wrong answers",
+    why="`!=` marks the rows where prediction and label differ. So the result is the error rate: 0 for a perfect "
+    "model.",
+    next="Which rows should count?",
+    link="indexing-with-tensors",
+)
+def error_rate(scores, labels):
+    return (scores.argmax(1) != labels[:, 0]).float().mean().item()
