@@ -1,0 +1,3718 @@
+"""What the student writes in lesson 3, nn.Module, and every known way to get it wrong."""
+
+# mypy does not see what a decorator makes of a class, nor what stands in an nn.Sequential.
+# mypy: disable-error-code="attr-defined,operator,type-arg,no-untyped-def"
+# A student zips a list with its own tail:
+# ruff: noqa: RUF007
+
+import math
+from collections import Counter
+from contextlib import contextmanager
+from numbers import Number
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.nn.modules.module import register_module_forward_pre_hook
+
+from firstlight.checking import Extra, exercise
+
+# Networks to look at ------------------------------------------------------------------------------
+
+
+@contextmanager
+def unfilled_memory_is_nan():
+    """Let `torch.empty` give NaN inside, so that weights nobody has filled can be seen."""
+    was = torch.are_deterministic_algorithms_enabled()
+    warned = torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(was, warn_only=warned)
+
+
+def module_of(thing):
+    """Return a module, or say that it is none."""
+    if not isinstance(thing, nn.Module):
+        raise TypeError("the class is not derived from nn.Module")
+    if "_modules" not in vars(thing):
+        raise TypeError("nn.Module's own `__init__` has not run: call `super().__init__()`")
+    return thing
+
+
+def shapes(tensors):
+    """List shapes, in an order that does not depend on names: `(2,), (2, 3)`."""
+    return ", ".join(sorted(str(tuple(t.shape)) for t in tensors)) or "none"
+
+
+def modules_called(network, *inputs):
+    """Run a network once and list the modules that ran inside, registered or not, in their order."""
+    called = []
+
+    def note(module, _inputs):
+        if not any(module is known for known in called):
+            called.append(module)
+
+    handle = register_module_forward_pre_hook(note)
+    try:
+        network(*inputs)
+    finally:
+        handle.remove()
+    return called
+
+
+def tensors_of(module):
+    """List what a module holds itself: parameters, buffers, and tensors that are plain attributes."""
+    plain = (value for value in vars(module).values() if isinstance(value, torch.Tensor))
+    return [*module.parameters(recurse=False), *module.buffers(recurse=False), *plain]
+
+
+def fill(called, network):
+    """Give every weight values that follow from its shape and its turn, whatever it is called.
+
+    The turn is the order in which the layers ran, so neither names nor the order in which
+    layers were made or drawn matter. Layers that ran without being registered are filled, too.
+    """
+    turns, filled = Counter(), []
+    with torch.no_grad():
+        for tensor in (t for module in [*called, *network.modules()] for t in tensors_of(module)):
+            if tensor.is_floating_point() and not any(tensor is known for known in filled):
+                filled.append(tensor)
+                shape = tuple(tensor.shape)
+                turns[shape] += 1
+                place = sum(31**i * length for i, length in enumerate(shape, start=1))
+                g = torch.Generator().manual_seed(1009 * place + turns[shape])
+                tensor.copy_(0.6 * torch.randn(shape, generator=g))
+
+
+def registered(called, network):
+    """Say which of the layers that ran belong to a network: all, or all but some."""
+    own = set(network.modules())
+    strangers = [m for m in called if m not in own and list(m.parameters(recurse=False))]
+    names = ", ".join(type(m).__name__ for m in strangers)
+    return f"all that run but {names}" if names else "all that run"
+
+
+def dtype_in_float64(network, *inputs):
+    """Move a network to float64 and say in which dtype it then answers, or which error it raises."""
+    try:
+        output = network.double()(*(x.double() for x in inputs))
+    except RuntimeError as error:
+        return f"an error: {error}"
+    return str(getattr(output, "dtype", None)).removeprefix("torch.")
+
+
+def examine(network, *inputs):
+    """Observe what a network owns and what it computes, whatever its parts are called."""
+    called = modules_called(module_of(network), *inputs)
+    fill(called, network)
+    parameters = list(network.parameters())
+    seen = {
+        "the registered layers": registered(called, network),
+        "the shapes of the parameters": shapes(parameters),
+    }
+    inputs = tuple(x.detach().clone().requires_grad_() for x in inputs)
+    output, again = network(*inputs), network(*inputs)
+    if not isinstance(output, torch.Tensor):
+        return {**seen, "the output for known weights": output}
+    if torch.equal(output, again):
+        seen["the output for known weights"] = output
+    if output.requires_grad:
+        output.square().sum().backward()
+    return {
+        **seen,
+        "the same output for the same input": torch.equal(output, again),
+        "the gradient at the input": inputs[0].grad,
+        "a gradient reaches every registered parameter": bool(parameters)
+        and all(p.grad is not None for p in parameters),
+        "the dtype after `.double()`": dtype_in_float64(network, *inputs),
+    }
+
+
+def form(value):
+    """Describe what a function gives back, in a few words."""
+    if isinstance(value, nn.Module):
+        return "an nn.Sequential" if isinstance(value, nn.Sequential) else "another module"
+    if isinstance(value, tuple | list):
+        plain = all(isinstance(part, Number) for part in value)
+        return f"{len(value)} {'numbers' if plain else 'values'}"
+    return "None" if value is None else f"one {type(value).__name__}"
+
+
+# A layer of your own ------------------------------------------------------------------------------
+
+
+@exercise(
+    level="guided",
+    minutes=7,
+    why="Assigned as attributes, the two Parameters are registered, and `x @ weight.T` works on the last axis whatever "
+    "stands in front of it.",
+    hints=(
+        "First of all `super().__init__()`: it makes the place where parameters are registered.",
+        "`nn.Parameter(torch.empty(rows, columns))` makes a parameter of that shape. It is registered when it becomes an "
+        "attribute: `self.weight = …`.",
+        "`nn.init.uniform_(self.weight, low, high)` fills it. In `forward`, multiply `x` by the transposed weights and add "
+        "the bias.",
+    ),
+)
+class Linear(nn.Module):
+    """Write a linear layer of your own, out of two parameters.
+
+    `Linear(in_features, out_features)` has a parameter `weight` of shape
+    (out_features, in_features), one row for each output, and a parameter `bias` of shape
+    (out_features,).
+
+    The weights start as random numbers, uniform between -1/√in_features and
+    1/√in_features. The bias starts anywhere in that range, at 0 if you like.
+
+    `layer(x)`: x (…, in_features) -> (…, out_features), what nn.Linear with this weight and
+    this bias computes. nn.Linear itself is not used.
+    """
+
+    def __init__(self, in_features, out_features):
+        # solution:
+        super().__init__()
+        bound = 1 / math.sqrt(in_features)
+        self.weight = nn.Parameter(torch.empty(out_features, in_features))
+        self.bias = nn.Parameter(torch.zeros(out_features))
+        nn.init.uniform_(self.weight, -bound, bound)
+        # end solution
+
+    def forward(self, x):
+        # solution:
+        return x @ self.weight.T + self.bias
+        # end solution
+
+
+def beginning(layer, another, bound):
+    """Say in words how a layer's initial numbers lie in the range from -bound to bound."""
+    weight, bias = (getattr(layer, name, None) for name in ("weight", "bias"))
+    if not isinstance(weight, torch.Tensor) or not isinstance(bias, torch.Tensor):
+        return "there are no two tensors `weight` and `bias`"
+    values = weight.detach().flatten()
+    inner = float((values.abs() < bound / 2).float().mean())
+    if not bool(values.isfinite().all() & bias.isfinite().all()):
+        return "memory that nobody has filled"
+    if len(values.unique()) == 1:
+        return "all weights are equal"
+    if float(values.abs().max()) > 1.001 * bound:
+        return "some weights lie outside the range"
+    if float(values.min()) >= 0:
+        return "in the range, but no weight is negative"
+    if not 0.4 < inner < 0.6 or len(weight.unique(dim=0)) < len(weight):
+        return "in the range, but not uniform"
+    if float(bias.detach().abs().max()) > 1.001 * bound:
+        return "some biases lie outside the range"
+    if torch.equal(weight, another.weight):
+        return "the same numbers in every new layer"
+    return "uniform in the range"
+
+
+@Linear.drive
+def build_a_layer(answer, x, out_features):
+    layer = module_of(answer(x.shape[-1], out_features))
+    with unfilled_memory_is_nan():
+        start = beginning(answer(16, 40), answer(16, 40), bound=1 / 4)
+    names = {name for name, _ in layer.named_parameters()}
+    wrapped = any(isinstance(module, nn.Linear) for module in layer.modules())
+    seen = examine(layer, x)
+    return {
+        "the shapes of the parameters": seen.pop("the shapes of the parameters"),
+        "they are called `weight` and `bias`": names == {"weight", "bias"},
+        "the numbers at the start": start,
+        "`nn.Linear` is not used": not wrapped,
+        **seen,
+    }
+
+
+@Linear.probe
+def three_features(g):
+    return torch.randn(4, 3, generator=g), 2
+
+
+@Linear.probe
+def a_batch_of_sequences(g):
+    return torch.randn(2, 5, 4, generator=g), 3
+
+
+@Linear.probe
+def all_lengths_equal(g):  # where a missing transpose keeps the shape
+    return torch.randn(3, 3, generator=g), 3
+
+
+@Linear.alternative(
+    "The random numbers first, the Parameter around them; `F.linear` for the product."
+)
+class FilledBeforehand(nn.Module):
+    def __init__(self, in_features, out_features):
+        super().__init__()
+        bound = in_features**-0.5
+        self.weight = nn.Parameter(bound * (2 * torch.rand(out_features, in_features) - 1))
+        self.bias = nn.Parameter(bound * (2 * torch.rand(out_features) - 1))
+
+    def forward(self, x):
+        return F.linear(x, self.weight, self.bias)
+
+
+@Linear.alternative(
+    "This is how nn.Linear does it: `kaiming_uniform_` with a = √5 comes to the same range."
+)
+class AsInPyTorch(nn.Module):
+    def __init__(self, in_features, out_features):
+        super().__init__()
+        self.in_features = in_features
+        self.weight = nn.Parameter(torch.empty((out_features, in_features)))
+        self.bias = nn.Parameter(torch.empty(out_features))
+        self.reset_parameters()
+
+    def reset_parameters(self):
+        nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
+        nn.init.uniform_(self.bias, -1 / math.sqrt(self.in_features), 0)
+
+    def forward(self, x):
+        return torch.matmul(x, self.weight.t()).add(self.bias)
+
+
+@Linear.alternative("`register_parameter` is what the assignment does behind the scenes.")
+class RegisteredByHand(nn.Module):
+    def __init__(self, in_features, out_features):
+        super().__init__()
+        weight = torch.empty(out_features, in_features)
+        weight.uniform_(-1, 1).div_(in_features**0.5)
+        self.register_parameter("weight", nn.Parameter(weight))
+        self.register_parameter("bias", nn.Parameter(torch.zeros(out_features)))
+
+    def forward(self, x):
+        return torch.einsum("...i,oi->...o", x, self.weight) + self.bias
+
+
+@Linear.misconception(
+    title="The weights are tensors, not Parameters",
+    why="`requires_grad=True` makes a tensor collect gradients. It does not register it: only an `nn.Parameter` is. So "
+    "`parameters()` is empty, `state_dict()` saves nothing, and `.to()` and `.double()` leave the weights where they are.",
+    next="Wrap both tensors in `nn.Parameter`.",
+    link="what-registration-is",
+    shows="the shapes of the parameters",
+)
+class PlainTensors(nn.Module):
+    def __init__(self, in_features, out_features):
+        super().__init__()
+        bound = 1 / math.sqrt(in_features)
+        self.weight = torch.empty(out_features, in_features, requires_grad=True)
+        self.bias = torch.zeros(out_features, requires_grad=True)
+        nn.init.uniform_(self.weight, -bound, bound)
+
+    def forward(self, x):
+        return x @ self.weight.T + self.bias
+
+
+@Linear.misconception(
+    title="The weights are buffers",
+    why="A buffer is saved and moved with the module, and never trained: it is missing from `parameters()` and does not "
+    "require gradients. Buffers are for numbers that are measured, not learned.",
+    next="What is learned is an `nn.Parameter`.",
+    link="what-registration-is",
+    shows="the shapes of the parameters",
+)
+class WeightsAsBuffers(nn.Module):
+    def __init__(self, in_features, out_features):
+        super().__init__()
+        bound = 1 / math.sqrt(in_features)
+        self.register_buffer("weight", torch.empty(out_features, in_features))
+        self.register_buffer("bias", torch.zeros(out_features))
+        nn.init.uniform_(self.weight, -bound, bound)
+
+    def forward(self, x):
+        return x @ self.weight.T + self.bias
+
+
+@Linear.misconception(
+    title="The weight lies the other way round",
+    why="Series 1 kept one *column* of weights per output, (in, out). PyTorch keeps one *row* per output, (out, in). The "
+    "product comes out right either way, but no weights saved by an nn.Linear fit into this layer.",
+    next="Exchange the two lengths, and transpose in `forward`.",
+    link="what-a-linear-layer-computes",
+    shows="the shapes of the parameters",
+)
+class InByOut(nn.Module):
+    def __init__(self, in_features, out_features):
+        super().__init__()
+        bound = 1 / math.sqrt(in_features)
+        self.weight = nn.Parameter(torch.empty(in_features, out_features))
+        self.bias = nn.Parameter(torch.zeros(out_features))
+        nn.init.uniform_(self.weight, -bound, bound)
+
+    def forward(self, x):
+        return x @ self.weight + self.bias
+
+
+@Linear.misconception(
+    title="New weights at every call",
+    why="What is made in `forward` is made again each time it runs: the same input gives another output, nothing is "
+    "registered, and whatever a step has learned is thrown away with the next call.",
+    next="Make the parameters once, in `__init__`.",
+    link="what-happens-at-a-call",
+    shows="the same output for the same input",
+)
+class MadeInForward(nn.Module):
+    def __init__(self, in_features, out_features):
+        super().__init__()
+        self.in_features, self.out_features = in_features, out_features
+
+    def forward(self, x):
+        bound = 1 / math.sqrt(self.in_features)
+        weight = nn.Parameter(torch.empty(self.out_features, self.in_features))
+        bias = nn.Parameter(torch.zeros(self.out_features))
+        nn.init.uniform_(weight, -bound, bound)
+        return x @ weight.T + bias
+
+
+@Linear.misconception(
+    title="`super().__init__()` was not called",
+    why="nn.Module's own `__init__` makes the place where parameters and layers are registered. Until it has run, the "
+    "first assignment of a parameter has nowhere to go.",
+    next="Make `super().__init__()` the first line of `__init__`.",
+    link="what-registration-is",
+)
+class WithoutSuper(nn.Module):
+    def __init__(self, in_features, out_features):
+        bound = 1 / math.sqrt(in_features)
+        self.weight = nn.Parameter(torch.empty(out_features, in_features))
+        self.bias = nn.Parameter(torch.zeros(out_features))
+        nn.init.uniform_(self.weight, -bound, bound)
+
+    def forward(self, x):
+        return x @ self.weight.T + self.bias
+
+
+@Linear.misconception(
+    title="The weights were never filled",
+    why="`torch.empty` reserves memory and leaves in it what happens to be there: often zeros, sometimes numbers of 10³⁸ or "
+    "NaN. A network built on it works today and fails tomorrow.",
+    next="Fill the weights, with `nn.init.uniform_` for instance.",
+    link="initialisation",
+    shows="the numbers at the start",
+)
+class NeverFilled(nn.Module):
+    def __init__(self, in_features, out_features):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(out_features, in_features))
+        self.bias = nn.Parameter(torch.zeros(out_features))
+
+    def forward(self, x):
+        return x @ self.weight.T + self.bias
+
+
+@Linear.misconception(
+    title="All weights start equal",
+    why="If all the rows are equal, all outputs are, and so are their gradients. Every step moves them alike: a hidden layer "
+    "of 100 units then does the work of one.",
+    next="Start with random numbers.",
+    link="initialisation",
+    shows="the numbers at the start",
+)
+class StartsAtZero(nn.Module):
+    def __init__(self, in_features, out_features):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(out_features, in_features))
+        self.bias = nn.Parameter(torch.zeros(out_features))
+
+    def forward(self, x):
+        return x @ self.weight.T + self.bias
+
+
+@Linear.misconception(
+    title="The weights start too large",
+    why="`randn` has standard deviation 1, however many inputs are added up. With 784 inputs the outputs are about 28 "
+    "times as large as the inputs, and each further layer multiplies again.",
+    next="Keep to the range: it shrinks with the square root of `in_features`.",
+    link="initialisation",
+    shows="the numbers at the start",
+)
+class UnscaledNormal(nn.Module):
+    def __init__(self, in_features, out_features):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(out_features, in_features))
+        self.bias = nn.Parameter(torch.zeros(out_features))
+
+    def forward(self, x):
+        return x @ self.weight.T + self.bias
+
+
+@Linear.misconception(
+    title="No weight is negative at the start",
+    why="`torch.rand` draws between 0 and 1. With positive weights alone, every output is large where the inputs are large: "
+    "all units begin by seeing nearly the same.",
+    next="The range is symmetric: from -1/√in_features to 1/√in_features.",
+    link="initialisation",
+    shows="the numbers at the start",
+)
+class OnlyPositive(nn.Module):
+    def __init__(self, in_features, out_features):
+        super().__init__()
+        bound = 1 / math.sqrt(in_features)
+        self.weight = nn.Parameter(bound * torch.rand(out_features, in_features))
+        self.bias = nn.Parameter(torch.zeros(out_features))
+
+    def forward(self, x):
+        return x @ self.weight.T + self.bias
+
+
+@Linear.misconception(
+    title="`forward` takes the weights out of the graph",
+    why="`.data` and `.detach()` give the numbers without their history. The output is right and knows nothing of the "
+    "weights, so no gradient ever reaches them.",
+    next="Use the parameters themselves.",
+    link="what-a-linear-layer-computes",
+    shows="a gradient reaches every registered parameter",
+)
+class DetachedWeights(nn.Module):
+    def __init__(self, in_features, out_features):
+        super().__init__()
+        bound = 1 / math.sqrt(in_features)
+        self.weight = nn.Parameter(torch.empty(out_features, in_features))
+        self.bias = nn.Parameter(torch.zeros(out_features))
+        nn.init.uniform_(self.weight, -bound, bound)
+
+    def forward(self, x):
+        return x @ self.weight.data.T + self.bias.data
+
+
+@Linear.misconception(
+    title="nn.Linear does the work",
+    why="The layer inside is right, and it is registered under its own name: the parameters are called `layer.weight` and "
+    "`layer.bias`. Here the two parameters are to be your own.",
+    next="Make `self.weight` and `self.bias` yourself, each an `nn.Parameter`.",
+    link="what-a-linear-layer-computes",
+    shows="`nn.Linear` is not used",
+)
+class WrappedLinear(nn.Module):
+    def __init__(self, in_features, out_features):
+        super().__init__()
+        self.layer = nn.Linear(in_features, out_features)
+
+    def forward(self, x):
+        return self.layer(x)
+
+
+@Linear.misconception(
+    title="The bias is not registered",
+    why="The weight is an `nn.Parameter`, the bias is a plain tensor. It takes part in every output, and it is never trained, saved or moved.",
+    next="Make the bias a Parameter, too.",
+    link="what-registration-is",
+    shows="the shapes of the parameters",
+)
+class BiasAsTensor(nn.Module):
+    def __init__(self, in_features, out_features):
+        super().__init__()
+        bound = 1 / math.sqrt(in_features)
+        self.weight = nn.Parameter(torch.empty(out_features, in_features))
+        self.bias = torch.zeros(out_features)
+        nn.init.uniform_(self.weight, -bound, bound)
+
+    def forward(self, x):
+        return x @ self.weight.T + self.bias
+
+
+@Linear.misconception(
+    title="The Parameters stand in a list",
+    why="A module registers what is assigned to an attribute, and the attribute here is a list. It does not look inside, even if what it would find are Parameters.",
+    next="One attribute for each: `self.weight` and `self.bias`.",
+    link="what-registration-is",
+    shows="the shapes of the parameters",
+)
+class ParametersInAList(nn.Module):
+    def __init__(self, in_features, out_features):
+        super().__init__()
+        bound = 1 / math.sqrt(in_features)
+        weight = torch.empty(out_features, in_features).uniform_(-bound, bound)
+        self.params = [nn.Parameter(weight), nn.Parameter(torch.zeros(out_features))]
+
+    def forward(self, x):
+        return x @ self.params[0].T + self.params[1]
+
+
+@Linear.misconception(
+    title="The Parameter was turned back into a tensor",
+    why="Whatever is computed from a Parameter is an ordinary tensor: `nn.Parameter(…) * bound` is one, with a history. It is not registered, and it is no leaf.",
+    next="Compute first, and wrap the result in `nn.Parameter` last.",
+    link="what-registration-is",
+    shows="the shapes of the parameters",
+)
+class ComputedAfterwards(nn.Module):
+    def __init__(self, in_features, out_features):
+        super().__init__()
+        bound = 1 / math.sqrt(in_features)
+        self.weight = nn.Parameter(2 * torch.rand(out_features, in_features) - 1) * bound
+        self.bias = nn.Parameter(torch.zeros(out_features))
+
+    def forward(self, x):
+        return x @ self.weight.T + self.bias
+
+
+@Linear.misconception(
+    title="The parameters have other names",
+    why="The layer is right, and whoever looks for `layer.weight` does not find it: weights saved by an nn.Linear cannot be loaded by name.",
+    next="Call them `weight` and `bias`.",
+    link="what-a-linear-layer-computes",
+    shows="they are called `weight` and `bias`",
+)
+class OtherNames(nn.Module):
+    def __init__(self, in_features, out_features):
+        super().__init__()
+        bound = 1 / math.sqrt(in_features)
+        self.W = nn.Parameter(torch.empty(out_features, in_features))
+        self.b = nn.Parameter(torch.zeros(out_features))
+        nn.init.uniform_(self.W, -bound, bound)
+
+    def forward(self, x):
+        return x @ self.W.T + self.b
+
+
+@Linear.misconception(
+    title="The bias is not added",
+    why="Without its bias every output is 0 where the input is 0. The bias is registered, and as it takes no part in the output, no gradient reaches it.",
+    next="Add it to the product.",
+    link="what-a-linear-layer-computes",
+    shows="the output for known weights",
+)
+class BiasNotAdded(nn.Module):
+    def __init__(self, in_features, out_features):
+        super().__init__()
+        bound = 1 / math.sqrt(in_features)
+        self.weight = nn.Parameter(torch.empty(out_features, in_features))
+        self.bias = nn.Parameter(torch.zeros(out_features))
+        nn.init.uniform_(self.weight, -bound, bound)
+
+    def forward(self, x):
+        return x @ self.weight.T
+
+
+@Linear.misconception(
+    title="`forward` returns nothing",
+    why="The product is computed and thrown away: a function without `return` gives None.",
+    next="Return the result.",
+    link="what-happens-at-a-call",
+    shows="the output for known weights",
+)
+class ReturnsNothing(nn.Module):
+    def __init__(self, in_features, out_features):
+        super().__init__()
+        bound = 1 / math.sqrt(in_features)
+        self.weight = nn.Parameter(torch.empty(out_features, in_features))
+        self.bias = nn.Parameter(torch.zeros(out_features))
+        nn.init.uniform_(self.weight, -bound, bound)
+
+    def forward(self, x):
+        x @ self.weight.T + self.bias
+
+
+@Linear.misconception(
+    title="There is an activation in the layer",
+    why="A linear layer is the product and the bias. The activation is another layer, so that each can be put where it is wanted.",
+    next="Leave the activation out.",
+    link="what-a-linear-layer-computes",
+    shows="the output for known weights",
+)
+class WithActivation(nn.Module):
+    def __init__(self, in_features, out_features):
+        super().__init__()
+        bound = 1 / math.sqrt(in_features)
+        self.weight = nn.Parameter(torch.empty(out_features, in_features))
+        self.bias = nn.Parameter(torch.zeros(out_features))
+        nn.init.uniform_(self.weight, -bound, bound)
+
+    def forward(self, x):
+        return F.relu(x @ self.weight.T + self.bias)
+
+
+@Linear.misconception(
+    title="Filled while autograd is watching",
+    why="`self.weight` is a leaf that requires gradients, and PyTorch lets nobody write into it while it records. The functions of `nn.init` record nothing.",
+    next="Use `nn.init.uniform_`, or fill the tensor before you wrap it.",
+    link="initialisation",
+)
+class FilledWhileRecording(nn.Module):
+    def __init__(self, in_features, out_features):
+        super().__init__()
+        bound = 1 / math.sqrt(in_features)
+        self.weight = nn.Parameter(torch.empty(out_features, in_features))
+        self.bias = nn.Parameter(torch.zeros(out_features))
+        self.weight.uniform_(-bound, bound)
+
+    def forward(self, x):
+        return x @ self.weight.T + self.bias
+
+
+@Linear.misconception(
+    title="The weights do not fill the range evenly",
+    why="They lie between the two ends, and not uniformly: another distribution, a range that is too narrow, or one that comes from `out_features`.",
+    next="Uniform between -1/√in_features and 1/√in_features.",
+    link="initialisation",
+    shows="the numbers at the start",
+)
+class NarrowRange(nn.Module):
+    def __init__(self, in_features, out_features):
+        super().__init__()
+        bound = 0.5 / math.sqrt(in_features)
+        self.weight = nn.Parameter(torch.empty(out_features, in_features))
+        self.bias = nn.Parameter(torch.zeros(out_features))
+        nn.init.uniform_(self.weight, -bound, bound)
+
+    def forward(self, x):
+        return x @ self.weight.T + self.bias
+
+
+@Linear.misconception(
+    title="It is an nn.Linear under another name",
+    why="Derived from nn.Linear, the class has everything already. The exercise is to write what it does.",
+    next="Derive from `nn.Module`, and make the two Parameters.",
+    link="what-a-linear-layer-computes",
+    shows="`nn.Linear` is not used",
+)
+class DerivedFromLinear(nn.Linear):
+    def __init__(self, in_features, out_features):
+        super().__init__(in_features, out_features)
+
+    def forward(self, x):
+        return super().forward(x)
+
+
+@Linear.misconception(
+    title="Every layer starts with the same numbers",
+    why="`torch.manual_seed` inside `__init__` sets the generator of the whole program back, each time a layer is made. Two layers of one shape begin as twins, and everybody else's random numbers repeat.",
+    next="Seed once, at the start of a program, outside of the layer.",
+    link="initialisation",
+    shows="the numbers at the start",
+)
+class SeededInside(nn.Module):
+    def __init__(self, in_features, out_features):
+        super().__init__()
+        torch.manual_seed(0)
+        bound = 1 / math.sqrt(in_features)
+        self.weight = nn.Parameter(torch.empty(out_features, in_features))
+        self.bias = nn.Parameter(torch.zeros(out_features))
+        nn.init.uniform_(self.weight, -bound, bound)
+
+    def forward(self, x):
+        return x @ self.weight.T + self.bias
+
+
+@Linear.misconception(
+    title="One bias for all outputs",
+    why="A bias of shape (1,) is stretched over the outputs: all of them are moved by the same number.",
+    next="There is one bias for each output.",
+    link="what-a-linear-layer-computes",
+    shows="the shapes of the parameters",
+)
+class OneBiasForAll(nn.Module):
+    def __init__(self, in_features, out_features):
+        super().__init__()
+        bound = 1 / math.sqrt(in_features)
+        self.weight = nn.Parameter(torch.empty(out_features, in_features))
+        self.bias = nn.Parameter(torch.zeros(1))
+        nn.init.uniform_(self.weight, -bound, bound)
+
+    def forward(self, x):
+        return x @ self.weight.T + self.bias
+
+
+# Buffers ------------------------------------------------------------------------------------------
+
+
+@exercise(
+    level="supported",
+    minutes=5,
+    why="Buffers are saved and moved with the module like parameters, and nobody trains them.",
+    hints=(
+        "The statistics are measured once, when the layer is made. Where do numbers live that are saved but not trained?",
+        '`self.register_buffer("mean", …)` makes the attribute `self.mean`.',
+        "Two buffers in `__init__`, from `x.mean(0)` and `x.std(0)`. `forward` uses them and computes no statistics.",
+    ),
+)
+class Standardiser(nn.Module):
+    """Standardise features by statistics that were measured once.
+
+    `Standardiser(x)`: x is (N, D), the training data. The layer keeps the mean and the standard
+    deviation of each column, `x.mean(0)` and `x.std(0)`, under the names `mean` and `std`.
+
+    `layer(z)`: z (B, D) -> (z - mean) / std, by the statistics of x, whatever z is.
+
+    Nothing here is trained: the layer has no parameters. Its statistics are saved by
+    `state_dict()`, under their names, and go along with `.to()` and `.double()`.
+    """
+
+    def __init__(self, x):
+        super().__init__()
+        # solution:
+        self.register_buffer("mean", x.mean(0))
+        self.register_buffer("std", x.std(0))
+        # end solution
+
+    def forward(self, z):
+        # solution:
+        return (z - self.mean) / self.std
+        # end solution
+
+
+def state_of(network):
+    return {name: value.clone() for name, value in network.state_dict().items()}
+
+
+def same_state(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def loaded_elsewhere(answer, layer, x, z):
+    """Load a layer's state into one that was made from other data, and use that."""
+    other = answer(3 * x + 1)
+    try:
+        other.load_state_dict(layer.state_dict())
+    except RuntimeError as error:
+        return f"an error: {error}"
+    return other(z)
+
+
+def to_six_digits(output):
+    """Give an output in float32, so that a tiny number added to a divisor does not count."""
+    return output.float() if isinstance(output, torch.Tensor) else output
+
+
+@Standardiser.drive
+def measure_and_use(answer, x, z):
+    layer = module_of(answer(x))
+    output = layer(z)
+    before = state_of(layer)
+    one_row = layer(z[:1])
+    seen = {
+        "the output": to_six_digits(output),
+        "the output for the first row alone": to_six_digits(one_row),
+        "the statistics stay as they were measured": same_state(before, state_of(layer)),
+        "the number of parameters": len(list(layer.parameters())),
+        "the number of tensors in `state_dict`": len(layer.state_dict()),
+        "they are called `mean` and `std`": {"mean", "std"} <= set(layer.state_dict()),
+        "the output of a copy that has loaded its state": to_six_digits(
+            loaded_elsewhere(answer, layer, x, z)
+        ),
+    }
+    small = layer.float()(z.float())
+    return {**seen, "the dtype for float32 data after `.float()`": getattr(small, "dtype", None)}
+
+
+def two_tables(g, rows, columns, others):
+    x = torch.randn(rows, columns, generator=g, dtype=torch.float64)
+    scale = torch.arange(1, columns + 1, dtype=torch.float64)
+    z = 2 * torch.randn(others, columns, generator=g, dtype=torch.float64) - 3
+    return 5 * scale + scale * x, z
+
+
+@Standardiser.probe
+def two_features(g):
+    return two_tables(g, 5, 2, 3)
+
+
+@Standardiser.probe
+def four_features(g):
+    return two_tables(g, 7, 4, 6)
+
+
+@Standardiser.probe
+def as_many_rows_as_features(g):  # where statistics of rows have the right shape
+    return two_tables(g, 3, 3, 3)
+
+
+@Standardiser.alternative("With the axis kept, as a row that is stretched over the batch.")
+class KeptAsRows(nn.Module):
+    def __init__(self, x):
+        super().__init__()
+        self.register_buffer("mean", x.mean(dim=0, keepdim=True))
+        self.register_buffer("std", x.std(dim=0, keepdim=True))
+
+    def forward(self, z):
+        return z.sub(self.mean).div(self.std)
+
+
+@Standardiser.alternative("A buffer may be declared first and given its value later.")
+class DeclaredFirst(nn.Module):
+    def __init__(self, x):
+        super().__init__()
+        self.register_buffer("mean", None)
+        self.register_buffer("std", None)
+        self.std, self.mean = torch.std_mean(x, dim=0)
+
+    def forward(self, z):
+        return (z - self.mean) / self.std
+
+
+@Standardiser.alternative("`F.batch_norm` computes the same, given statistics and no epsilon.")
+class WithBatchNormsFormula(nn.Module):
+    def __init__(self, x):
+        super().__init__()
+        self.register_buffer("mean", torch.mean(x, 0))
+        self.register_buffer("std", torch.var(x, 0).sqrt())
+
+    def forward(self, z):
+        return F.batch_norm(z, self.mean, self.std**2, eps=0.0)
+
+
+@Standardiser.misconception(
+    title="The statistics are plain attributes",
+    why="A tensor that is a plain attribute works, until the module is saved or moved: `state_dict()` does not hold it, so "
+    "whoever loads the network gets other statistics, and `.to()` and `.double()` leave it behind.",
+    next="Register both as buffers.",
+    link="buffers-numbers-that-are-kept-and-not-trained",
+    shows="the number of tensors in `state_dict`",
+)
+class StatisticsAsAttributes(nn.Module):
+    def __init__(self, x):
+        super().__init__()
+        self.mean = x.mean(0)
+        self.std = x.std(0)
+
+    def forward(self, z):
+        return (z - self.mean) / self.std
+
+
+@Standardiser.misconception(
+    title="The statistics are parameters",
+    why="A Parameter is what training moves. These two numbers would drift away from what was measured with every step.",
+    next="What is kept and not trained is a buffer.",
+    link="buffers-numbers-that-are-kept-and-not-trained",
+    shows="the number of parameters",
+)
+class StatisticsAsParameters(nn.Module):
+    def __init__(self, x):
+        super().__init__()
+        self.mean = nn.Parameter(x.mean(0))
+        self.std = nn.Parameter(x.std(0))
+
+    def forward(self, z):
+        return (z - self.mean) / self.std
+
+
+@Standardiser.misconception(
+    title="The statistics of the batch that comes in",
+    why="Standardised by its own mean, every batch looks alike, and the same row comes out differently in other company. A "
+    "batch of one row has no standard deviation at all: NaN.",
+    next="`forward` uses what `__init__` has measured.",
+    link="buffers-numbers-that-are-kept-and-not-trained",
+    shows="the output",
+)
+class OfTheBatch(nn.Module):
+    def __init__(self, x):
+        super().__init__()
+        self.register_buffer("mean", x.mean(0))
+        self.register_buffer("std", x.std(0))
+
+    def forward(self, z):
+        return (z - z.mean(0)) / z.std(0)
+
+
+@Standardiser.misconception(
+    title="The buffers are not saved",
+    why="`persistent=False` keeps a buffer out of `state_dict()`. That is meant for what can be worked out again, such as "
+    "a mask. The statistics cannot: the training data is not there when the network is loaded.",
+    next="Leave `persistent` at its default.",
+    link="buffers-numbers-that-are-kept-and-not-trained",
+    shows="the number of tensors in `state_dict`",
+)
+class NotPersistent(nn.Module):
+    def __init__(self, x):
+        super().__init__()
+        self.register_buffer("mean", x.mean(0), persistent=False)
+        self.register_buffer("std", x.std(0), persistent=False)
+
+    def forward(self, z):
+        return (z - self.mean) / self.std
+
+
+@Standardiser.misconception(
+    title="One mean and one deviation for all columns",
+    why="Without an axis, `mean()` reduces the whole table. Columns in different units then keep different scales, and that "
+    "is what standardising is to remove.",
+    next="Each column has its own statistics: reduce axis 0.",
+    link="buffers-numbers-that-are-kept-and-not-trained",
+    shows="the output",
+)
+class OneForAllColumns(nn.Module):
+    def __init__(self, x):
+        super().__init__()
+        self.register_buffer("mean", x.mean())
+        self.register_buffer("std", x.std())
+
+    def forward(self, z):
+        return (z - self.mean) / self.std
+
+
+@Standardiser.misconception(
+    title="Divided by the variance",
+    why="The variance is the square of the standard deviation, in squared units. Divided by it, wide columns become narrow and narrow "
+    "ones wide.",
+    next="Divide by the standard deviation.",
+    link="buffers-numbers-that-are-kept-and-not-trained",
+    shows="the output",
+)
+class ByTheVariance(nn.Module):
+    def __init__(self, x):
+        super().__init__()
+        self.register_buffer("mean", x.mean(0))
+        self.register_buffer("std", x.var(0))
+
+    def forward(self, z):
+        return (z - self.mean) / self.std
+
+
+@Standardiser.misconception(
+    title="The statistics are frozen parameters",
+    why="With `requires_grad=False` no step moves them, today. They still count as parameters: they are handed to the "
+    "optimizer, and the first loop that thaws a network by `requires_grad_(True)` thaws them, too.",
+    next="What is never to be trained is a buffer, not a parameter.",
+    link="buffers-numbers-that-are-kept-and-not-trained",
+    shows="the number of parameters",
+)
+class FrozenParameters(nn.Module):
+    def __init__(self, x):
+        super().__init__()
+        self.mean = nn.Parameter(x.mean(0), requires_grad=False)
+        self.std = nn.Parameter(x.std(0), requires_grad=False)
+
+    def forward(self, z):
+        return (z - self.mean) / self.std
+
+
+@Standardiser.misconception(
+    title="Only one of the two is a buffer",
+    why="The other one is a plain attribute: it is neither saved nor moved. Loaded elsewhere, the layer mixes one data set's mean with another one's deviation.",
+    next="Register both.",
+    link="buffers-numbers-that-are-kept-and-not-trained",
+    shows="the number of tensors in `state_dict`",
+)
+class OnlyTheMean(nn.Module):
+    def __init__(self, x):
+        super().__init__()
+        self.register_buffer("mean", x.mean(0))
+        self.std = x.std(0)
+
+    def forward(self, z):
+        return (z - self.mean) / self.std
+
+
+@Standardiser.misconception(
+    title="The buffers have other names",
+    why="The layer works, and its state is saved under names that nobody expects. A buffer's name is the first argument of `register_buffer`.",
+    next="Call them `mean` and `std`.",
+    link="buffers-numbers-that-are-kept-and-not-trained",
+    shows="they are called `mean` and `std`",
+)
+class OtherBufferNames(nn.Module):
+    def __init__(self, x):
+        super().__init__()
+        self.register_buffer("mu", x.mean(0))
+        self.register_buffer("sigma", x.std(0))
+
+    def forward(self, z):
+        return (z - self.mu) / self.sigma
+
+
+@Standardiser.misconception(
+    title="Divided by N instead of N - 1",
+    why="The docstring gives the standard deviation as `x.std(0)`, which divides by N - 1. NumPy's default, and `correction=0`, divide by N.",
+    next="Leave `std` at its default.",
+    link="buffers-numbers-that-are-kept-and-not-trained",
+    shows="the output",
+)
+class DividedByN(nn.Module):
+    def __init__(self, x):
+        super().__init__()
+        self.register_buffer("mean", x.mean(0))
+        self.register_buffer("std", x.std(0, correction=0))
+
+    def forward(self, z):
+        return (z - self.mean) / self.std
+
+
+@Standardiser.misconception(
+    title="Wrote into the batch that came in",
+    why="`-=` and `/=` change the very tensor that was passed in. Whoever owns the batch finds other numbers in it afterwards, and standardises them a second time.",
+    next="Compute a new tensor: `(z - mean) / std`.",
+    link="buffers-numbers-that-are-kept-and-not-trained",
+)
+class WroteIntoTheBatch(nn.Module):
+    def __init__(self, x):
+        super().__init__()
+        self.register_buffer("mean", x.mean(0))
+        self.register_buffer("std", x.std(0))
+
+    def forward(self, z):
+        z -= self.mean
+        z /= self.std
+        return z
+
+
+@Standardiser.misconception(
+    title="The division came before the subtraction",
+    why="Without parentheses the mean is divided by the deviation first, and z is only shifted.",
+    next="Put the difference in parentheses.",
+    link="buffers-numbers-that-are-kept-and-not-trained",
+    shows="the output",
+)
+class WithoutParentheses(nn.Module):
+    def __init__(self, x):
+        super().__init__()
+        self.register_buffer("mean", x.mean(0))
+        self.register_buffer("std", x.std(0))
+
+    def forward(self, z):
+        return z - self.mean / self.std
+
+
+@Standardiser.misconception(
+    title="Only centred, not scaled",
+    why="The mean is taken off, and each column keeps its own spread.",
+    next="Divide by the standard deviation.",
+    link="buffers-numbers-that-are-kept-and-not-trained",
+    shows="the output",
+)
+class OnlyCentred(nn.Module):
+    def __init__(self, x):
+        super().__init__()
+        self.register_buffer("mean", x.mean(0))
+        self.register_buffer("std", x.std(0))
+
+    def forward(self, z):
+        return z - self.mean
+
+
+@Standardiser.misconception(
+    title="The statistics follow the batches",
+    why="Each call in training mode replaces what was measured by the batch's own mean. That is how BatchNorm works; here the statistics are measured once, and stay.",
+    next="`forward` reads the buffers and writes nothing.",
+    link="buffers-numbers-that-are-kept-and-not-trained",
+    shows="the statistics stay as they were measured",
+)
+class FollowsTheBatches(nn.Module):
+    def __init__(self, x):
+        super().__init__()
+        self.register_buffer("mean", x.mean(0))
+        self.register_buffer("std", x.std(0))
+
+    def forward(self, z):
+        if self.training:
+            self.mean = z.mean(0)
+        return (z - self.mean) / self.std
+
+
+# One network, three ways --------------------------------------------------------------------------
+
+
+@exercise(
+    level="supported",
+    minutes=6,
+    why="The layers are made with the right sizes, and `copy_` under `no_grad` writes the numbers into the parameters that are "
+    "registered already.",
+    hints=(
+        "Three layers. A parameter of nn.Linear is (out, in); here the weights are (in, out).",
+        "`network[0].weight` is the first layer's parameter. A method that ends in an underscore writes into it.",
+        "A leaf that requires gradients may be written into only under `torch.no_grad()`.",
+    ),
+)
+def to_sequential(W1, b1, W2, b2) -> nn.Sequential:
+    """Turn a network of raw tensors into an nn.Sequential that computes the same.
+
+    The raw network is relu(x @ W1 + b1) @ W2 + b2, as in Series 1, with
+    W1 (in, hidden), b1 (hidden,), W2 (hidden, out), b2 (out,), all float32.
+    Returns nn.Sequential of nn.Linear, nn.ReLU and nn.Linear, ready to be trained. Its parameters
+    have memory of their own: training the network leaves the four tensors as they are.
+    """
+    # solution:
+    network = nn.Sequential(nn.Linear(*W1.shape), nn.ReLU(), nn.Linear(*W2.shape))
+    with torch.no_grad():  # written into, not recorded
+        network[0].weight.copy_(W1.T)
+        network[0].bias.copy_(b1)
+        network[2].weight.copy_(W2.T)
+        network[2].bias.copy_(b2)
+    return network
+    # end solution
+
+
+@to_sequential.drive
+def convert_and_train(answer, W1, b1, W2, b2):
+    x = torch.randn(5, len(W1), generator=torch.Generator().manual_seed(3))
+    due = {"W1": W1.T.clone(), "b1": b1.clone(), "W2": W2.T.clone(), "b2": b2.clone()}
+    network = answer(W1, b1, W2, b2)
+    if not isinstance(network, nn.Sequential):
+        return {"what comes back": form(network)}
+    output = network(x)
+    parameters = list(network.parameters())
+    found = [name for name, value in due.items() if any(torch.equal(p, value) for p in parameters)]
+    strangers = [p for p in parameters if not any(map(p.equal, [*due.values(), W1, W2]))]
+    seen = {
+        "what comes back": form(network),
+        "the shapes of the parameters": shapes(parameters),
+        "the given numbers that it holds": ", ".join(found) or "none",
+        "every parameter requires gradients": all(p.requires_grad for p in parameters),
+        **({} if strangers else {"the output for five rows": output.detach().clone()}),
+    }
+    given = [W1, b1, W2, b2]
+    before = [tensor.detach().clone() for tensor in given]
+    output.square().mean().backward()
+    with torch.no_grad():
+        for p in parameters:
+            p -= 0.1 * (torch.ones_like(p) if p.grad is None else p.grad + 0.01)
+        kept = all(map(torch.equal, given, before))
+        for tensor, value in zip(given, before):
+            tensor.copy_(value)  # put back: the line below reports it in better words
+    return {**seen, "the four tensors stay when the network is trained": kept}
+
+
+def raw_network(g, inputs, hidden, outputs):
+    sizes = (inputs, hidden), (hidden,), (hidden, outputs), (outputs,)
+    return tuple(torch.randn(size, generator=g) for size in sizes)
+
+
+@to_sequential.probe
+def a_small_network(g):
+    return raw_network(g, 2, 3, 1)
+
+
+@to_sequential.probe
+def a_wider_network(g):
+    return raw_network(g, 3, 5, 4)
+
+
+@to_sequential.probe
+def a_square_network(g):  # where a missing transpose raises no error
+    return raw_network(g, 4, 4, 4)
+
+
+@to_sequential.alternative(
+    "A state_dict under the layers' names, loaded; `load_state_dict` copies."
+)
+def with_load_state_dict(W1, b1, W2, b2):
+    network = nn.Sequential(
+        nn.Linear(W1.shape[0], W1.shape[1]), nn.ReLU(), nn.Linear(W2.shape[0], W2.shape[1])
+    )
+    state = {"0.weight": W1.T, "0.bias": b1, "2.weight": W2.T, "2.bias": b2}
+    network.load_state_dict(state)
+    return network
+
+
+@to_sequential.alternative("New Parameters around copies, in a loop over the layers.")
+def with_new_parameters(W1, b1, W2, b2):
+    layers = []
+    for W, b in ((W1, b1), (W2, b2)):
+        layer = nn.Linear(*W.shape)
+        layer.weight = nn.Parameter(W.T.clone())
+        layer.bias = nn.Parameter(b.clone())
+        layers += [layer, nn.ReLU()]
+    return nn.Sequential(*layers[:-1])
+
+
+@to_sequential.alternative("A slice assignment writes into the parameter, too.")
+def with_slices(W1, b1, W2, b2):
+    first, last = nn.Linear(*W1.shape), nn.Linear(*W2.shape)
+    with torch.no_grad():
+        first.weight[:], first.bias[:] = W1.t(), b1
+        last.weight[:], last.bias[:] = W2.t(), b2
+    return nn.Sequential(first, nn.ReLU(), last)
+
+
+@to_sequential.misconception(
+    title="The weights were not transposed",
+    why="Series 1 kept one column of weights per output, nn.Linear keeps one row. When the lengths differ, `copy_` complains. "
+    "When they are equal, nothing does, and the network computes something else.",
+    next="(in, out) becomes (out, in): transpose both.",
+    link="what-a-linear-layer-computes",
+)
+def weights_not_transposed(W1, b1, W2, b2):
+    network = nn.Sequential(nn.Linear(*W1.shape), nn.ReLU(), nn.Linear(*W2.shape))
+    with torch.no_grad():
+        network[0].weight.copy_(W1)
+        network[0].bias.copy_(b1)
+        network[2].weight.copy_(W2)
+        network[2].bias.copy_(b2)
+    return network
+
+
+@to_sequential.misconception(
+    title="A plain tensor was assigned to a parameter",
+    why="`layer.weight` is registered as a Parameter, and the module lets nothing else take its place: a plain tensor would "
+    "silently stop being trained.",
+    next="Write the numbers into the parameter that is there, or wrap them in a new `nn.Parameter`.",
+    link="one-network-three-ways",
+)
+def assigned_a_tensor(W1, b1, W2, b2):
+    network = nn.Sequential(nn.Linear(*W1.shape), nn.ReLU(), nn.Linear(*W2.shape))
+    network[0].weight = W1.T
+    network[0].bias = b1
+    network[2].weight = W2.T
+    network[2].bias = b2
+    return network
+
+
+@to_sequential.misconception(
+    title="Wrote into a parameter while its graph is recorded",
+    why="A parameter is a leaf that requires gradients. Writing into it would change it behind autograd's back, so PyTorch "
+    "refuses unless you say that nothing is to be recorded.",
+    next="Do the copying under `torch.no_grad()`.",
+    link="one-network-three-ways",
+)
+def without_no_grad(W1, b1, W2, b2):
+    network = nn.Sequential(nn.Linear(*W1.shape), nn.ReLU(), nn.Linear(*W2.shape))
+    network[0].weight.copy_(W1.T)
+    network[0].bias.copy_(b1)
+    network[2].weight.copy_(W2.T)
+    network[2].bias.copy_(b2)
+    return network
+
+
+@to_sequential.misconception(
+    title="The network shares the tensors' memory",
+    why="`nn.Parameter(W)` wraps a tensor and copies nothing, and `.T` is a view. So each training step writes through the "
+    "parameter into the tensors that were passed in.",
+    next="Copy the numbers: `copy_`, or `clone()` before wrapping.",
+    link="one-network-three-ways",
+    shows="the four tensors stay when the network is trained",
+)
+def shares_memory(W1, b1, W2, b2):
+    network = nn.Sequential(nn.Linear(*W1.shape), nn.ReLU(), nn.Linear(*W2.shape))
+    network[0].weight = nn.Parameter(W1.T)
+    network[0].bias = nn.Parameter(b1)
+    network[2].weight = nn.Parameter(W2.T)
+    network[2].bias = nn.Parameter(b2)
+    return network
+
+
+@to_sequential.misconception(
+    title="The layers have the right sizes and random weights",
+    why="nn.Linear fills its parameters with random numbers when it is made. The shapes fit, the network runs, and it is "
+    "another one.",
+    next="Copy the four tensors into the layers' parameters.",
+    link="one-network-three-ways",
+)
+def never_copied(W1, b1, W2, b2):
+    return nn.Sequential(nn.Linear(*W1.shape), nn.ReLU(), nn.Linear(*W2.shape))
+
+
+@to_sequential.misconception(
+    title="The biases were left at random",
+    why="Each nn.Linear has a bias that starts at random. With the weights alone, every output is off by a little.",
+    next="Copy `b1` and `b2`, too.",
+    link="what-a-linear-layer-computes",
+)
+def weights_only(W1, b1, W2, b2):
+    network = nn.Sequential(nn.Linear(*W1.shape), nn.ReLU(), nn.Linear(*W2.shape))
+    with torch.no_grad():
+        network[0].weight.copy_(W1.T)
+        network[2].weight.copy_(W2.T)
+    return network
+
+
+@to_sequential.misconception(
+    title="The activation is missing",
+    why="Linear after Linear is one Linear. The ReLU stands between them in the raw network, as a function; here it is a "
+    "layer of its own.",
+    next="Put `nn.ReLU()` between the two layers.",
+    link="why-stacked-linears-need-an-activation",
+)
+def without_relu(W1, b1, W2, b2):
+    network = nn.Sequential(nn.Linear(*W1.shape), nn.Linear(*W2.shape))
+    with torch.no_grad():
+        network[0].weight.copy_(W1.T)
+        network[0].bias.copy_(b1)
+        network[1].weight.copy_(W2.T)
+        network[1].bias.copy_(b2)
+    return network
+
+
+@to_sequential.misconception(
+    title="Reshaped instead of transposed",
+    why="`reshape` and `view` cut the same line of numbers into other rows. The shape is the right one, and the weights stand in the wrong places.",
+    next="`.T` exchanges the axes.",
+    link="one-network-three-ways",
+)
+def reshaped_weights(W1, b1, W2, b2):
+    network = nn.Sequential(nn.Linear(*W1.shape), nn.ReLU(), nn.Linear(*W2.shape))
+    with torch.no_grad():
+        network[0].weight.copy_(W1.reshape(W1.shape[1], W1.shape[0]))
+        network[0].bias.copy_(b1)
+        network[2].weight.copy_(W2.reshape(W2.shape[1], W2.shape[0]))
+        network[2].bias.copy_(b2)
+    return network
+
+
+@to_sequential.misconception(
+    title="A state_dict with weights that were not transposed",
+    why="`load_state_dict` compares shapes: (in, out) does not fit into (out, in), unless the two lengths are equal. Then it loads without a word, and the network computes something else.",
+    next="Transpose both weights.",
+    link="one-network-three-ways",
+)
+def state_not_transposed(W1, b1, W2, b2):
+    network = nn.Sequential(nn.Linear(*W1.shape), nn.ReLU(), nn.Linear(*W2.shape))
+    state = {"0.weight": W1, "0.bias": b1, "2.weight": W2, "2.bias": b2}
+    network.load_state_dict(state)
+    return network
+
+
+@to_sequential.misconception(
+    title="A ReLU after the last layer",
+    why="The raw network ends in a sum, which may be negative. A last ReLU cuts every negative output to 0.",
+    next="Three layers: Linear, ReLU, Linear.",
+    link="why-stacked-linears-need-an-activation",
+)
+def relu_at_the_end(W1, b1, W2, b2):
+    network = nn.Sequential(nn.Linear(*W1.shape), nn.ReLU(), nn.Linear(*W2.shape), nn.ReLU())
+    with torch.no_grad():
+        network[0].weight.copy_(W1.T)
+        network[0].bias.copy_(b1)
+        network[2].weight.copy_(W2.T)
+        network[2].bias.copy_(b2)
+    return network
+
+
+@to_sequential.misconception(
+    title="The function returns nothing",
+    why="The network was made and filled, and then forgotten: without `return` a function gives None.",
+    next="Return the network.",
+    link="one-network-three-ways",
+)
+def returns_no_network(W1, b1, W2, b2):
+    network = nn.Sequential(nn.Linear(*W1.shape), nn.ReLU(), nn.Linear(*W2.shape))
+    with torch.no_grad():
+        network[0].weight.copy_(W1.T)
+        network[0].bias.copy_(b1)
+        network[2].weight.copy_(W2.T)
+        network[2].bias.copy_(b2)
+
+
+@to_sequential.misconception(
+    title="The parameters are frozen",
+    why="The numbers are right, and none of the parameters requires gradients: the network computes and cannot be trained.",
+    next="Leave `requires_grad` as nn.Linear sets it.",
+    link="counting-parameters",
+    shows="every parameter requires gradients",
+)
+def frozen_parameters(W1, b1, W2, b2):
+    network = nn.Sequential(nn.Linear(*W1.shape), nn.ReLU(), nn.Linear(*W2.shape))
+    network.requires_grad_(False)
+    network[0].weight.copy_(W1.T)
+    network[0].bias.copy_(b1)
+    network[2].weight.copy_(W2.T)
+    network[2].bias.copy_(b2)
+    return network
+
+
+@to_sequential.misconception(
+    title="The layers were made with their sizes exchanged",
+    why="`nn.Linear` is made with the number of inputs first; only its weight has the outputs first. With both exchanged the weights fit as they are, and the biases do not.",
+    next="`nn.Linear(in, out)`, and the transposed weights.",
+    link="what-a-linear-layer-computes",
+)
+def sizes_exchanged(W1, b1, W2, b2):
+    network = nn.Sequential(nn.Linear(*W1.T.shape), nn.ReLU(), nn.Linear(*W2.T.shape))
+    with torch.no_grad():
+        network[0].weight.copy_(W1)
+        network[0].bias.copy_(b1)
+        network[2].weight.copy_(W2)
+        network[2].bias.copy_(b2)
+    return network
+
+
+# Counting -----------------------------------------------------------------------------------------
+
+
+@exercise(
+    level="guided",
+    minutes=3,
+    why="A layer from `inputs` to `outputs` has one weight for each pair and one bias for each output.",
+    hints=(
+        "How many numbers does nn.Linear(3, 5) hold? Count the weights, then the biases.",
+        "The layers lie between neighbours of the list: `zip(widths, widths[1:])` gives the pairs.",
+        "Add up `inputs * outputs + outputs` over all pairs.",
+    ),
+)
+def parameters_by_hand(widths: list[int]) -> int:
+    """Count the parameters of a fully connected network without building it.
+
+    widths: the number of inputs, then of the units in each layer, such as [784, 256, 10].
+    Between each width and the next lies one nn.Linear with its bias; activations hold nothing.
+    Returns how many numbers all weights and biases are together, an int.
+    """
+    # solution:
+    return sum(inputs * outputs + outputs for inputs, outputs in zip(widths, widths[1:]))
+    # end solution
+
+
+@parameters_by_hand.probe
+def one_hidden_layer(g):
+    return ([2, 3, 1],)
+
+
+@parameters_by_hand.probe
+def digits(g):
+    return ([784, 256, 10],)
+
+
+@parameters_by_hand.probe
+def three_layers(g):
+    return ([4, 7, 6, 3],)
+
+
+@parameters_by_hand.probe
+def a_single_layer(g):
+    return ([5, 2],)
+
+
+@parameters_by_hand.alternative("A bias is one more row of weights, whose input is always 1.")
+def with_one_more_input(widths):
+    total = 0
+    for i in range(len(widths) - 1):
+        total += (widths[i] + 1) * widths[i + 1]
+    return total
+
+
+@parameters_by_hand.alternative("All weights, and one bias for each unit but the inputs.")
+def weights_then_biases(widths):
+    weights = sum(a * b for a, b in zip(widths[:-1], widths[1:]))
+    return weights + sum(widths[1:])
+
+
+@parameters_by_hand.alternative("Building it and counting gives the same, of course.")
+def built_and_counted(widths):
+    layers = [nn.Linear(a, b) for a, b in zip(widths, widths[1:])]
+    return sum(p.numel() for layer in layers for p in layer.parameters())
+
+
+@parameters_by_hand.misconception(
+    title="The biases were not counted",
+    why="A linear layer is x @ W.T + b: besides its weights it has one bias for each output.",
+    next="Add `outputs` numbers for each layer.",
+    link="counting-parameters",
+)
+def no_biases(widths):
+    return sum(inputs * outputs for inputs, outputs in zip(widths, widths[1:]))
+
+
+@parameters_by_hand.misconception(
+    title="One bias for each input",
+    why="The bias is added to the outputs, so there are as many as outputs. nn.Linear(784, 10) has 10 biases, not 784.",
+    next="Which end of the layer does the bias belong to?",
+    link="counting-parameters",
+)
+def bias_per_input(widths):
+    return sum(inputs * outputs + inputs for inputs, outputs in zip(widths, widths[1:]))
+
+
+@parameters_by_hand.misconception(
+    title="One bias for the whole layer",
+    why="A layer's bias is a row of numbers, one for each output, not a single number for all of them.",
+    next="Look at the shape of `nn.Linear(3, 5).bias`.",
+    link="counting-parameters",
+)
+def one_bias_per_layer(widths):
+    return sum(inputs * outputs + 1 for inputs, outputs in zip(widths, widths[1:]))
+
+
+@parameters_by_hand.misconception(
+    title="The inputs have biases, too",
+    why="The first width is the data. Nothing is computed there, so nothing is added there: biases begin with the first layer.",
+    next="One bias for each unit, but none for the inputs.",
+    link="counting-parameters",
+)
+def biases_for_the_inputs(widths):
+    return sum(a * b for a, b in zip(widths, widths[1:])) + sum(widths)
+
+
+@parameters_by_hand.misconception(
+    title="Multiplied all the widths",
+    why="Each layer connects neighbours only, so the layers' weights are added up. Multiplied, they would count a weight for "
+    "every path from the inputs to the outputs.",
+    next="One product for each pair of neighbours, then the sum.",
+    link="counting-parameters",
+)
+def multiplied_everything(widths):
+    return math.prod(widths) + sum(widths[1:])
+
+
+@parameters_by_hand.misconception(
+    title="Only the last layer was counted",
+    why="Each turn of the loop puts its own number in place of the one before. What is returned is the last layer's.",
+    next="Add each layer's number to a total: `+=`.",
+    link="counting-parameters",
+)
+def last_layer_only(widths):
+    for inputs, outputs in zip(widths, widths[1:]):
+        total = inputs * outputs + outputs
+    return total
+
+
+@parameters_by_hand.misconception(
+    title="One hidden layer, whatever `widths` says",
+    why="The first three widths are used, as if there were always one hidden layer. More layers are not counted, and with fewer there is no third width.",
+    next="Let a loop go over all pairs of neighbours.",
+    link="counting-parameters",
+)
+def three_widths(widths):
+    first = widths[0] * widths[1] + widths[1]
+    return first + widths[1] * widths[2] + widths[2]
+
+
+@parameters_by_hand.misconception(
+    title="The last layer was not counted",
+    why="The loop ends one pair too early. n widths have n - 1 layers between them.",
+    next="Count the layers of [2, 3, 1] on your fingers, then the turns of the loop.",
+    link="counting-parameters",
+)
+def without_the_last_layer(widths):
+    widths = widths[:-1]
+    return sum(inputs * outputs + outputs for inputs, outputs in zip(widths, widths[1:]))
+
+
+@parameters_by_hand.misconception(
+    title="Counted units, not connections",
+    why="The sum of the widths is the number of units. A parameter belongs to a connection between two units, or is a unit's bias.",
+    next="Multiply neighbours: each unit is connected with each of the layer before.",
+    link="counting-parameters",
+)
+def counted_units(widths):
+    return sum(widths)
+
+
+@parameters_by_hand.misconception(
+    title="The caller's list was used up",
+    why="`pop` takes elements out of the list that was passed in. The count is right, and whoever wants to build the network afterwards finds no widths.",
+    next="Go through the list without changing it.",
+    link="counting-parameters",
+)
+def popped_the_widths(widths):
+    total = 0
+    while len(widths) > 1:
+        inputs = widths.pop(0)
+        total += inputs * widths[0] + widths[0]
+    return total
+
+
+@parameters_by_hand.misconception(
+    title="Printed instead of returned",
+    why="`print` shows the number and gives None back, so nobody can go on computing with it.",
+    next="Return the number.",
+    link="counting-parameters",
+)
+def printed_the_count(widths):
+    print(sum(inputs * outputs + outputs for inputs, outputs in zip(widths, widths[1:])))
+
+
+@exercise(
+    level="supported",
+    minutes=5,
+    why="`parameters()` visits every parameter of the whole tree once. As a list it can be gone through twice.",
+    hints=(
+        "`model.parameters()` gives every Parameter of the module and of all modules inside it, shared ones once.",
+        "`p.numel()` is how many numbers a tensor holds; `p.requires_grad` says whether it is trained.",
+        "`parameters()` is a generator: after one loop it is used up. Call it again for the second sum, or make a list.",
+    ),
+)
+def count_parameters(model: nn.Module) -> tuple[int, int]:
+    """Count the numbers in a model's parameters.
+
+    model: any module, with modules inside it to any depth.
+    Returns (total, trained): how many numbers its parameters hold, and how many of these belong to
+    parameters that require gradients. A parameter that is used in several places counts once.
+    Buffers do not count.
+    """
+    # solution:
+    parameters = list(model.parameters())
+    total = sum(p.numel() for p in parameters)
+    trained = sum(p.numel() for p in parameters if p.requires_grad)
+    return total, trained
+    # end solution
+
+
+@count_parameters.drive
+def count_and_look(answer, model):
+    before = [(p, p.requires_grad) for p in model.parameters()]
+    first = next(p for p, trained in before if trained)
+    first.grad = torch.zeros_like(first)  # a gradient here or there says nothing about the rest
+    result = answer(model)
+    unchanged = all(p.requires_grad == trained for p, trained in before)
+    seen = {"what comes back": form(result)}
+    if seen["what comes back"] != "2 numbers":
+        return {**seen, "the total": result}
+    return {
+        **seen,
+        "the total": result[0],
+        "the number that is trained": result[1],
+        "the model is as it was": unchanged,
+    }
+
+
+@count_parameters.probe
+def the_first_layer_is_frozen(g):
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+    model[0].requires_grad_(False)
+    return (model,)
+
+
+class WithScale(nn.Module):
+    """A module that holds a parameter itself, beside a nested network."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+        self.inner = nn.Sequential(nn.Sequential(nn.Linear(2, 6), nn.BatchNorm1d(6)), nn.ReLU())
+        self.last = nn.Linear(6, 5, bias=False)
+
+
+@count_parameters.probe
+def nested_with_buffers(g):
+    model = WithScale()
+    model.inner[0][1].requires_grad_(False)
+    return (model,)
+
+
+@count_parameters.probe
+def a_shared_layer(g):
+    layer = nn.Linear(5, 5)
+    model = nn.Sequential(nn.Linear(3, 5), layer, nn.ReLU(), layer, nn.Linear(5, 1))
+    model[4].bias.requires_grad_(False)
+    return (model,)
+
+
+@count_parameters.alternative("One loop, two sums.")
+def in_one_loop(model):
+    total, trained = 0, 0
+    for _name, parameter in model.named_parameters():
+        total += parameter.numel()
+        if parameter.requires_grad:
+            trained += parameter.numel()
+    return total, trained
+
+
+@count_parameters.alternative("Two generators, each used once.")
+def two_generators(model):
+    total = sum(math.prod(p.shape) for p in model.parameters())
+    trained = sum(math.prod(p.shape) for p in model.parameters() if p.requires_grad)
+    return (total, trained)
+
+
+@count_parameters.alternative(
+    "Module by module, each with its own parameters alone; a set keeps shared ones single."
+)
+def module_by_module(model):
+    own = {p for module in model.modules() for p in module.parameters(recurse=False)}
+    return sum(p.nelement() for p in own), sum(p.nelement() for p in own if p.requires_grad)
+
+
+@count_parameters.misconception(
+    title="The generator was used up",
+    why="`parameters()` is a generator: it goes through the parameters once. The first sum uses it up, the second finds "
+    "nothing and gives 0, without an error.",
+    next="Make a list of it first.",
+    link="counting-parameters",
+    shows="the number that is trained",
+)
+def used_up(model):
+    parameters = model.parameters()
+    total = sum(p.numel() for p in parameters)
+    trained = sum(p.numel() for p in parameters if p.requires_grad)
+    return total, trained
+
+
+@count_parameters.misconception(
+    title="Counted tensors instead of numbers",
+    why="A layer has two parameters, a weight and a bias, and thousands of numbers in them. What takes memory and learns are "
+    "the numbers.",
+    next="`numel()` says how many a tensor holds.",
+    link="counting-parameters",
+)
+def counted_tensors(model):
+    parameters = list(model.parameters())
+    total = len(parameters)
+    trained = len([p for p in parameters if p.requires_grad])
+    return total, trained
+
+
+@count_parameters.misconception(
+    title="Frozen parameters were counted as trained",
+    why="A parameter whose `requires_grad` is False gets no gradient, and no step moves it. That it is registered does not "
+    "mean that it is trained.",
+    next="For the second number, look at `requires_grad`.",
+    link="counting-parameters",
+    shows="the number that is trained",
+)
+def all_of_them_trained(model):
+    parameters = list(model.parameters())
+    total = sum(p.numel() for p in parameters)
+    return total, total
+
+
+@count_parameters.misconception(
+    title="Counted what `state_dict()` holds",
+    why="A state_dict holds buffers, too, such as BatchNorm's running statistics, which no gradient reaches. A shared layer "
+    "stands in it once for each of its names. And its tensors are detached, so none of them requires gradients.",
+    next="Go through `parameters()`.",
+    link="counting-parameters",
+)
+def counted_the_state(model):
+    state = model.state_dict().values()
+    total = sum(value.numel() for value in state)
+    trained = sum(value.numel() for value in state if value.requires_grad)
+    return total, trained
+
+
+@count_parameters.misconception(
+    title="Shared and nested parameters were counted again and again",
+    why="`modules()` visits the whole tree, and `parameters()` of each module again visits everything below it. Whatever lies "
+    "deep is counted once for each level.",
+    next="`model.parameters()` alone already reaches every level.",
+    link="counting-parameters",
+)
+def counted_at_every_level(model):
+    parameters = [p for module in model.modules() for p in module.parameters()]
+    total = sum(p.numel() for p in parameters)
+    trained = sum(p.numel() for p in parameters if p.requires_grad)
+    return total, trained
+
+
+@count_parameters.misconception(
+    title="A shared layer was counted in every place",
+    why="The layer stands in two places and is one layer: one set of numbers, one gradient. It takes memory once.",
+    next="`parameters()` gives each Parameter once; `remove_duplicate=False` turns that off.",
+    link="counting-parameters",
+)
+def shared_counted_twice(model):
+    parameters = [p for _, p in model.named_parameters(remove_duplicate=False)]
+    total = sum(p.numel() for p in parameters)
+    trained = sum(p.numel() for p in parameters if p.requires_grad)
+    return total, trained
+
+
+@count_parameters.misconception(
+    title="The biases were left out",
+    why="A bias is a parameter like a weight: it is trained and saved. So are other parameters with one axis or none.",
+    next="Count every parameter, whatever its shape.",
+    link="counting-parameters",
+)
+def matrices_only(model):
+    parameters = [p for p in model.parameters() if p.dim() > 1]
+    total = sum(p.numel() for p in parameters)
+    trained = sum(p.numel() for p in parameters if p.requires_grad)
+    return total, trained
+
+
+@count_parameters.misconception(
+    title="The frozen parameters are missing from the total",
+    why="A frozen parameter is still there: it takes memory, it is saved, it shapes every output. It is only not trained.",
+    next="The total counts all parameters, the second number those that require gradients.",
+    link="counting-parameters",
+    shows="the total",
+)
+def frozen_left_out(model):
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    total = sum(p.numel() for p in parameters)
+    trained = sum(p.numel() for p in parameters if p.requires_grad)
+    return total, trained
+
+
+@count_parameters.misconception(
+    title="One number came back",
+    why="The total alone does not say what is trained. Two numbers are due, as a pair.",
+    next="Return the total and the trained number: `return total, trained`.",
+    link="counting-parameters",
+)
+def only_the_total(model):
+    return sum(p.numel() for p in model.parameters())
+
+
+@count_parameters.misconception(
+    title="The two numbers are in the wrong order",
+    why="The number that is trained comes first here. The docstring names the total first.",
+    next="`return total, trained`.",
+    link="counting-parameters",
+)
+def trained_first(model):
+    parameters = list(model.parameters())
+    total = sum(p.numel() for p in parameters)
+    trained = sum(p.numel() for p in parameters if p.requires_grad)
+    return trained, total
+
+
+@count_parameters.misconception(
+    title="Counted the frozen ones",
+    why="The second number is what does *not* require gradients. What is due is the rest.",
+    next="Turn the condition round.",
+    link="counting-parameters",
+    shows="the number that is trained",
+)
+def counted_frozen(model):
+    parameters = list(model.parameters())
+    total = sum(p.numel() for p in parameters)
+    trained = sum(p.numel() for p in parameters if not p.requires_grad)
+    return total, trained
+
+
+@count_parameters.misconception(
+    title="The buffers were counted, too",
+    why="Running statistics and other buffers are part of the state, not of what is learned. They are no parameters.",
+    next="Leave the buffers out.",
+    link="counting-parameters",
+    shows="the total",
+)
+def buffers_counted(model):
+    parameters = list(model.parameters())
+    total = sum(p.numel() for p in parameters) + sum(b.numel() for b in model.buffers())
+    trained = sum(p.numel() for p in parameters if p.requires_grad)
+    return total, trained
+
+
+@count_parameters.misconception(
+    title="Looked at the gradients that happen to be there",
+    why="`p.grad` is None before the first backward pass and after each clearing. Whether a parameter is trained says `p.requires_grad`.",
+    next="Ask `requires_grad`.",
+    link="counting-parameters",
+    shows="the number that is trained",
+)
+def looked_at_grad(model):
+    parameters = list(model.parameters())
+    total = sum(p.numel() for p in parameters)
+    trained = sum(p.numel() for p in parameters if p.grad is not None)
+    return total, trained
+
+
+@count_parameters.misconception(
+    title="Only the Linear layers were counted",
+    why="Other layers have parameters as well: BatchNorm a scale and a shift, a module of your own whatever it registers.",
+    next="Count parameters, not layers of one kind.",
+    link="counting-parameters",
+    shows="the total",
+)
+def linears_only(model):
+    layers = [module for module in model.modules() if isinstance(module, nn.Linear)]
+    parameters = [p for layer in layers for p in layer.parameters()]
+    total = sum(p.numel() for p in parameters)
+    trained = sum(p.numel() for p in parameters if p.requires_grad)
+    return total, trained
+
+
+@count_parameters.misconception(
+    title="The model was thawed while counting",
+    why="Setting `requires_grad` changes what is trained from now on. A function that counts leaves the model as it is.",
+    next="Read `requires_grad`, and do not write it.",
+    link="counting-parameters",
+    shows="the model is as it was",
+)
+def thawed_the_model(model):
+    for parameter in model.parameters():
+        parameter.requires_grad = True
+    total = sum(p.numel() for p in model.parameters())
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    return total, trained
+
+
+@count_parameters.misconception(
+    title="The total is that of `state_dict()`",
+    why="A state_dict holds the buffers as well, and a shared layer once for each of its names.",
+    next="Add up over `parameters()`.",
+    link="counting-parameters",
+    shows="the total",
+)
+def total_of_the_state(model):
+    parameters = list(model.parameters())
+    total = sum(value.numel() for value in model.state_dict().values())
+    trained = sum(p.numel() for p in parameters if p.requires_grad)
+    return total, trained
+
+
+# Building a network -------------------------------------------------------------------------------
+
+
+@exercise(
+    level="independent",
+    minutes=8,
+    why="The layers are collected in a list and handed to nn.Sequential, which registers each of them; a ReLU goes in "
+    "after every Linear, and the last ReLU is left off.",
+    hints=(
+        "One nn.Linear for each pair of neighbours in `widths`, and a ReLU between two layers. After the last layer there is "
+        "none.",
+        "Build a Python list in a loop, then register it: `nn.Sequential(*layers)`, or an `nn.ModuleList` that `forward` "
+        "goes through.",
+        "If the loop puts a ReLU after every Linear, `layers[:-1]` is the list without the last one.",
+    ),
+)
+class MLP(nn.Module):
+    """Build a fully connected network of any depth.
+
+    `MLP(widths)`: widths is a list such as [784, 256, 64, 10]: the number of inputs, the units of
+    each hidden layer, the number of outputs. Between each width and the next lies one nn.Linear.
+    ReLU follows each of them but the last. Without a hidden layer, as in [3, 2], one layer is left.
+
+    `network(x)`: x (B, widths[0]) -> (B, widths[-1]). All layers are trained.
+    """
+
+    def __init__(self, widths):
+        super().__init__()
+        # solution:
+        layers = []
+        for inputs, outputs in zip(widths, widths[1:]):
+            layers += [nn.Linear(inputs, outputs), nn.ReLU()]
+        self.layers = nn.Sequential(*layers[:-1])
+        # end solution
+
+    def forward(self, x):
+        # solution:
+        return self.layers(x)
+        # end solution
+
+
+@MLP.drive
+def build_an_mlp(answer, x, widths):
+    given = list(widths)
+    return {**examine(answer(given), x), "`widths` afterwards": str(given)}
+
+
+@MLP.probe
+def two_layers(g):
+    return torch.randn(4, 3, generator=g), [3, 5, 2]
+
+
+@MLP.probe
+def four_layers(g):
+    return torch.randn(6, 4, generator=g), [4, 7, 8, 5, 3]
+
+
+@MLP.probe
+def equal_hidden_layers(g):
+    return torch.randn(5, 2, generator=g), [2, 6, 6, 6, 1]
+
+
+@MLP.probe
+def no_hidden_layer(g):
+    return torch.randn(5, 3, generator=g), [3, 2]
+
+
+@MLP.alternative("A ModuleList registers the layers and leaves the way through them to `forward`.")
+class WithModuleList(nn.Module):
+    def __init__(self, widths):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths[:-1], widths[1:]))
+
+    def forward(self, x):
+        for layer in self.layers[:-1]:
+            x = F.relu(layer(x))
+        return self.layers[-1](x)
+
+
+@MLP.alternative("A Sequential is a module as well: it can be subclassed.")
+class SubclassOfSequential(nn.Sequential):
+    def __init__(self, widths):
+        super().__init__()
+        for i in range(len(widths) - 1):
+            if i > 0:
+                self.append(nn.ReLU())
+            self.append(nn.Linear(widths[i], widths[i + 1]))
+
+
+@MLP.alternative("`setattr` registers like any assignment, if each layer gets a name of its own.")
+class NamedOneByOne(nn.Module):
+    def __init__(self, widths):
+        super().__init__()
+        self.depth = len(widths) - 1
+        for i in reversed(range(self.depth)):
+            setattr(self, f"layer{i}", nn.Linear(widths[i], widths[i + 1]))
+
+    def forward(self, x):
+        for i in range(self.depth):
+            x = getattr(self, f"layer{i}")(x)
+            x = x.clamp(min=0) if i < self.depth - 1 else x
+        return x
+
+
+@MLP.misconception(
+    title="The layers stand in a plain list",
+    why="A module finds its layers among its attributes, and looks into no Python list. The network computes what it should, "
+    "and owns nothing: `parameters()` is empty, `state_dict()` saves nothing, `.double()` moves nothing.",
+    next="Register them: `nn.Sequential(*layers)` or `nn.ModuleList(layers)`.",
+    link="containers",
+    shows="the registered layers",
+)
+class LayersInAPlainList(nn.Module):
+    def __init__(self, widths):
+        super().__init__()
+        layers = []
+        for inputs, outputs in zip(widths, widths[1:]):
+            layers += [nn.Linear(inputs, outputs), nn.ReLU()]
+        self.layers = layers[:-1]
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+
+@MLP.misconception(
+    title="A ReLU after the last layer",
+    why="The outputs are then never negative, and where all of a row's are cut to 0 no gradient comes back. The last layer "
+    "stays bare: what its numbers mean is the loss's business.",
+    next="Leave the last ReLU off.",
+    link="why-stacked-linears-need-an-activation",
+    shows="the output for known weights",
+)
+class ReluAfterTheLast(nn.Module):
+    def __init__(self, widths):
+        super().__init__()
+        layers = []
+        for inputs, outputs in zip(widths, widths[1:]):
+            layers += [nn.Linear(inputs, outputs), nn.ReLU()]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+@MLP.misconception(
+    title="No activation between the layers",
+    why="A Linear of a Linear is a Linear. However many are stacked, the network computes one matrix product and one bias.",
+    next="Put a ReLU between each two layers.",
+    link="why-stacked-linears-need-an-activation",
+    shows="the output for known weights",
+)
+class OnlyLinears(nn.Module):
+    def __init__(self, widths):
+        super().__init__()
+        layers = []
+        for inputs, outputs in zip(widths, widths[1:]):
+            layers += [nn.Linear(inputs, outputs)]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+@MLP.misconception(
+    title="One ReLU for the whole network",
+    why="The activation stands after the first layer only. The layers behind it collapse into one, whatever their number.",
+    next="Each hidden layer is followed by its own ReLU.",
+    link="why-stacked-linears-need-an-activation",
+    shows="the output for known weights",
+)
+class ReluAfterTheFirst(nn.Module):
+    def __init__(self, widths):
+        super().__init__()
+        layers = [nn.Linear(a, b) for a, b in zip(widths, widths[1:])]
+        if len(layers) > 1:
+            layers.insert(1, nn.ReLU())
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+@MLP.misconception(
+    title="All the layers got the same name",
+    why="Each turn of the loop assigns to the same attribute, and the new layer takes the old one's place. Only the last "
+    "layer is left.",
+    next="Collect the layers in a list first, and register the list.",
+    link="containers",
+)
+class OverwrittenInTheLoop(nn.Module):
+    def __init__(self, widths):
+        super().__init__()
+        for inputs, outputs in zip(widths, widths[1:]):
+            self.layer = nn.Linear(inputs, outputs)
+
+    def forward(self, x):
+        return self.layer(x)
+
+
+@MLP.misconception(
+    title="Two layers, whatever `widths` says",
+    why="The network has one hidden layer of the first hidden width, and ignores the others. That is right for one length of "
+    "`widths` only.",
+    next="Let a loop over neighbours make as many layers as there are.",
+    link="containers",
+)
+class AlwaysTwoLayers(nn.Module):
+    def __init__(self, widths):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(widths[0], widths[1]), nn.ReLU(), nn.Linear(widths[1], widths[-1])
+        )
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+@MLP.misconception(
+    title="`super().__init__()` was not called",
+    why="nn.Module's own `__init__` makes the place where layers are registered. Without it the first layer has nowhere to go.",
+    next="Make `super().__init__()` the first line of `__init__`.",
+    link="what-registration-is",
+)
+class MLPWithoutSuper(nn.Module):
+    def __init__(self, widths):
+        layers = []
+        for inputs, outputs in zip(widths, widths[1:]):
+            layers += [nn.Linear(inputs, outputs), nn.ReLU()]
+        self.layers = nn.Sequential(*layers[:-1])
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+@MLP.misconception(
+    title="`forward` returns nothing",
+    why="The layers run, and their result is thrown away: a function without `return` gives None. Whoever uses the output next "
+    "gets an error about None.",
+    next="Return what the last layer gives.",
+    link="what-happens-at-a-call",
+    shows="the output for known weights",
+)
+class ForwardWithoutReturn(nn.Module):
+    def __init__(self, widths):
+        super().__init__()
+        layers = []
+        for inputs, outputs in zip(widths, widths[1:]):
+            layers += [nn.Linear(inputs, outputs), nn.ReLU()]
+        self.layers = nn.Sequential(*layers[:-1])
+
+    def forward(self, x):
+        self.layers(x)
+
+
+@MLP.misconception(
+    title="The layers are made in `forward`",
+    why="Each call makes new layers with new random weights, uses them once and forgets them. Nothing is registered, and "
+    "nothing can be learned.",
+    next="Make the layers in `__init__`; `forward` uses them.",
+    link="what-happens-at-a-call",
+    shows="the same output for the same input",
+)
+class LayersMadeInForward(nn.Module):
+    def __init__(self, widths):
+        super().__init__()
+        self.widths = list(widths)
+
+    def forward(self, x):
+        layers = []
+        for inputs, outputs in zip(self.widths, self.widths[1:]):
+            layers += [nn.Linear(inputs, outputs), nn.ReLU()]
+        return nn.Sequential(*layers[:-1])(x)
+
+
+@MLP.misconception(
+    title="A ModuleList was called",
+    why="`nn.ModuleList` registers its layers and does not run them. It has no `forward` of its own.",
+    next="Go through it in your `forward`, or take `nn.Sequential`.",
+    link="containers",
+)
+class CalledAModuleList(nn.Module):
+    def __init__(self, widths):
+        super().__init__()
+        layers = []
+        for inputs, outputs in zip(widths, widths[1:]):
+            layers += [nn.Linear(inputs, outputs), nn.ReLU()]
+        self.layers = nn.ModuleList(layers[:-1])
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+@MLP.misconception(
+    title="A list was handed to nn.Sequential",
+    why="`nn.Sequential` takes layers one by one: `nn.Sequential(a, b, c)`. A list is one argument, and no module.",
+    next="Unpack the list with a star.",
+    link="containers",
+)
+class ListIntoSequential(nn.Module):
+    def __init__(self, widths):
+        super().__init__()
+        layers = []
+        for inputs, outputs in zip(widths, widths[1:]):
+            layers += [nn.Linear(inputs, outputs), nn.ReLU()]
+        self.layers = nn.Sequential(layers[:-1])
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+@MLP.misconception(
+    title="A function was handed to nn.Sequential",
+    why="`F.relu` is a function. `nn.Sequential` holds modules, and the module that applies it is `nn.ReLU()`.",
+    next="Use `nn.ReLU()` in containers, `F.relu` in `forward`.",
+    link="containers",
+)
+class FunctionIntoSequential(nn.Module):
+    def __init__(self, widths):
+        super().__init__()
+        layers = []
+        for inputs, outputs in zip(widths, widths[1:]):
+            layers += [nn.Linear(inputs, outputs), F.relu]
+        self.layers = nn.Sequential(*layers[:-1])
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+@MLP.misconception(
+    title="The layers have no biases",
+    why="`bias=False` leaves the bias out. Every unit's line or edge then goes through 0.",
+    next="Leave `bias` at its default.",
+    link="what-a-linear-layer-computes",
+    shows="the shapes of the parameters",
+)
+class WithoutBiases(nn.Module):
+    def __init__(self, widths):
+        super().__init__()
+        layers = []
+        for inputs, outputs in zip(widths, widths[1:]):
+            layers += [nn.Linear(inputs, outputs, bias=False), nn.ReLU()]
+        self.layers = nn.Sequential(*layers[:-1])
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+@MLP.misconception(
+    title="A softmax at the end",
+    why="The docstring ends with the last Linear. Losses for classification take its raw outputs and apply the softmax themselves.",
+    next="Return what the last layer gives.",
+    link="why-stacked-linears-need-an-activation",
+    shows="the output for known weights",
+)
+class SoftmaxAtTheEnd(nn.Module):
+    def __init__(self, widths):
+        super().__init__()
+        layers = []
+        for inputs, outputs in zip(widths, widths[1:]):
+            layers += [nn.Linear(inputs, outputs), nn.ReLU()]
+        self.layers = nn.Sequential(*layers[:-1])
+
+    def forward(self, x):
+        return F.softmax(self.layers(x), dim=1)
+
+
+@MLP.misconception(
+    title="ReLU came before each layer",
+    why="The first ReLU is applied to the inputs and cuts off everything negative in the data, before any layer has seen it.",
+    next="Linear first, then ReLU.",
+    link="why-stacked-linears-need-an-activation",
+    shows="the output for known weights",
+)
+class ReluFirst(nn.Module):
+    def __init__(self, widths):
+        super().__init__()
+        layers = []
+        for inputs, outputs in zip(widths, widths[1:]):
+            layers += [nn.ReLU(), nn.Linear(inputs, outputs)]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+@MLP.misconception(
+    title="The last layer was cut off, too",
+    why="`layers[:-1]` drops the last ReLU. One more dropped, and the last Linear is gone.",
+    next="Only the last element of the list is to go.",
+    link="containers",
+    shows="the shapes of the parameters",
+)
+class CutTooMuch(nn.Module):
+    def __init__(self, widths):
+        super().__init__()
+        layers = []
+        for inputs, outputs in zip(widths, widths[1:]):
+            layers += [nn.Linear(inputs, outputs), nn.ReLU()]
+        self.layers = nn.Sequential(*layers[:-2])
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+@MLP.misconception(
+    title="Inputs and outputs are exchanged",
+    why="`nn.Linear` is made with the number of inputs first. Its weight has the outputs first; that is a different thing.",
+    next="`nn.Linear(inputs, outputs)`.",
+    link="what-a-linear-layer-computes",
+)
+class ExchangedSizes(nn.Module):
+    def __init__(self, widths):
+        super().__init__()
+        layers = []
+        for inputs, outputs in zip(widths, widths[1:]):
+            layers += [nn.Linear(outputs, inputs), nn.ReLU()]
+        self.layers = nn.Sequential(*layers[:-1])
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+@MLP.misconception(
+    title="`forward` records nothing",
+    why="Under `torch.no_grad()` the output has no history, and `backward` finds no way back to the weights. It belongs around an evaluation, not into the network.",
+    next="Leave `no_grad` to those who call the network.",
+    link="what-happens-at-a-call",
+    shows="a gradient reaches every registered parameter",
+)
+class ForwardWithoutGradients(nn.Module):
+    def __init__(self, widths):
+        super().__init__()
+        layers = []
+        for inputs, outputs in zip(widths, widths[1:]):
+            layers += [nn.Linear(inputs, outputs), nn.ReLU()]
+        self.layers = nn.Sequential(*layers[:-1])
+
+    def forward(self, x):
+        with torch.no_grad():
+            return self.layers(x)
+
+
+@MLP.misconception(
+    title="Sigmoid instead of ReLU",
+    why="Both bend the line, and they are different functions: sigmoid squeezes everything between 0 and 1.",
+    next="The docstring asks for ReLU.",
+    link="why-stacked-linears-need-an-activation",
+    shows="the output for known weights",
+)
+class SigmoidInstead(nn.Module):
+    def __init__(self, widths):
+        super().__init__()
+        layers = []
+        for inputs, outputs in zip(widths, widths[1:]):
+            layers += [nn.Linear(inputs, outputs), nn.Sigmoid()]
+        self.layers = nn.Sequential(*layers[:-1])
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+@MLP.misconception(
+    title="There is no method `forward`",
+    why="A call runs `forward`, by that very name. Written in another way, it is a method that nobody calls.",
+    next="Look at the spelling.",
+    link="what-happens-at-a-call",
+)
+class MisspelledForward(nn.Module):
+    def __init__(self, widths):
+        super().__init__()
+        layers = []
+        for inputs, outputs in zip(widths, widths[1:]):
+            layers += [nn.Linear(inputs, outputs), nn.ReLU()]
+        self.layers = nn.Sequential(*layers[:-1])
+
+    def foward(self, x):
+        return self.layers(x)
+
+
+MisspelledForward.__name__ = "MLP"  # the message names the class
+
+
+# Initialisation -----------------------------------------------------------------------------------
+
+
+@exercise(
+    level="supported",
+    minutes=7,
+    why="`modules()` visits every level, and `nn.init` writes in place without recording, so the parameters stay the objects "
+    "that they were.",
+    hints=(
+        "`model.modules()` gives the model and every module inside it, to any depth. Which of them are nn.Linear?",
+        "`nn.init.normal_(tensor, mean, std)` fills a parameter in place. `module.in_features` is how many inputs it has.",
+        "The standard deviation is a square root: (2 / in_features) ** 0.5. A layer without a bias has None there.",
+    ),
+)
+def initialise(model: nn.Module) -> None:
+    """Give every nn.Linear in a model new initial weights, in place.
+
+    model: any module, with modules inside it to any depth.
+
+    The weights of each nn.Linear become independent normal random numbers with mean 0 and standard
+    deviation √(2 / in_features), its biases 0. It may have no bias. All other modules keep what
+    they hold. The parameters remain the same objects: an optimizer may know them already.
+    """
+    # solution:
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            std = (2 / module.in_features) ** 0.5
+            nn.init.normal_(module.weight, 0.0, std)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+    # end solution
+
+
+def spread(layers):
+    """Say by which rule the weights scatter, layer by layer."""
+    words = []
+    for layer in layers:
+        rows, columns = layer.out_features, layer.in_features
+        rules = {
+            "√(2 / in)": (2 / columns) ** 0.5,
+            "√(1 / in)": (1 / columns) ** 0.5,
+            "√(2 / out)": (2 / rows) ** 0.5,
+            "√(2 / (in + out))": (2 / (rows + columns)) ** 0.5,
+            "2 / in": 2 / columns,
+            "2 / √in": 2 / columns**0.5,
+            "what nn.Linear starts with": (3 * columns) ** -0.5,
+            "1": 1.0,
+        }
+        std = float(layer.weight.detach().std())
+        fits = (rule for rule, due in rules.items() if abs(std / due - 1) < 0.04)
+        words.append(next(fits, "0" if std < 1e-6 else "another rule"))
+    return ", ".join(words)
+
+
+def like_normal(layer):
+    """Whether weights look like independent normal numbers around 0."""
+    z = layer.weight.detach() * (layer.in_features / 2) ** 0.5
+    z = z / z.std().clamp(min=1e-9)
+    rows = len(layer.weight.unique(dim=0)) == len(layer.weight)
+    tails = 0.03 < float((z.abs() > 2).float().mean()) < 0.062
+    return rows and tails and abs(float(z.mean())) < 0.05
+
+
+@initialise.drive
+def initialise_and_look(answer, model):
+    layers = [m for m in model.modules() if isinstance(m, nn.Linear)]
+    own = {id(p) for layer in layers for p in layer.parameters()}
+    before = {n: p.detach().clone() for n, p in model.named_parameters() if id(p) not in own}
+    objects = list(model.parameters())
+    answer(model)
+    after = dict(model.named_parameters())
+    biases = [layer.bias for layer in layers if layer.bias is not None]
+    return {
+        "the standard deviation of the weights, layer by layer": spread(layers),
+        "the weights look like normal random numbers": all(map(like_normal, layers)),
+        "the biases are 0": not any(bool(b.any()) for b in biases),
+        "the other modules are as they were": all(
+            torch.equal(after[n], value) for n, value in before.items()
+        ),
+        "the parameters are the same objects": len(objects) == len(after)
+        and all(one is other for one, other in zip(objects, after.values())),
+        "the weights still require gradients": all(
+            p.requires_grad and p.is_leaf for p in after.values()
+        ),
+    }
+
+
+@initialise.probe
+def a_network_and_its_norm(g):
+    model = nn.Sequential(nn.Linear(60, 160), nn.BatchNorm1d(160), nn.ReLU(), nn.Linear(160, 50))
+    with torch.no_grad():
+        model[1].weight.copy_(1 + torch.rand(160, generator=g))
+        model[1].bias.copy_(torch.rand(160, generator=g))
+    return (model,)
+
+
+@initialise.probe
+def networks_in_a_network(g):
+    inner = nn.Sequential(nn.Linear(80, 100), nn.ReLU(), nn.Sequential(nn.Linear(100, 70)))
+    return (nn.ModuleDict({"body": inner, "head": nn.Linear(70, 90)}),)
+
+
+@initialise.probe
+def a_layer_without_bias(g):
+    convolution = nn.Conv2d(2, 4, 3)
+    return (nn.Sequential(convolution, nn.Linear(40, 150, bias=False), nn.Linear(150, 40)),)
+
+
+@initialise.probe
+def a_single_linear(g):
+    return (nn.Linear(50, 130),)
+
+
+@initialise.alternative("`kaiming_normal_` works the deviation out itself.")
+def with_kaiming(model):
+    for _name, module in model.named_modules():
+        if isinstance(module, nn.Linear):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            if module.bias is not None:
+                module.bias.detach().zero_()
+
+
+@initialise.alternative("`apply` calls a function on every module, from the inside out.")
+def with_apply(model):
+    @torch.no_grad()
+    def fill_linear(module):
+        if type(module) is nn.Linear:
+            std = math.sqrt(2.0 / module.weight.shape[1])
+            module.weight.copy_(std * torch.randn_like(module.weight))
+            if module.bias is not None:
+                module.bias.fill_(0)
+
+    return model.apply(fill_linear)
+
+
+@initialise.alternative("In place under `no_grad`, as in a training step.")
+def under_no_grad(model):
+    with torch.no_grad():
+        for module in model.modules():
+            if isinstance(module, nn.Linear):
+                module.weight.normal_(std=(2 / module.in_features) ** 0.5)
+                if module.bias is not None:
+                    module.bias *= 0
+
+
+@initialise.misconception(
+    title="Written into while autograd is watching",
+    why="A parameter is a leaf that requires gradients, and PyTorch lets nobody change it in place while it records.",
+    next="The functions of `nn.init` take care of that, or do it under `torch.no_grad()`.",
+    link="initialisation",
+)
+def recorded_writing(model):
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            std = (2 / module.in_features) ** 0.5
+            module.weight.normal_(0.0, std)
+            if module.bias is not None:
+                module.bias.zero_()
+
+
+@initialise.misconception(
+    title="A plain tensor was assigned to a parameter",
+    why="The name `weight` is registered as a Parameter, and the module accepts nothing else under it: a plain tensor would "
+    "silently stop being trained.",
+    next="Fill the parameter that is there.",
+    link="one-network-three-ways",
+)
+def assigned_plain_tensors(model):
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            std = (2 / module.in_features) ** 0.5
+            module.weight = std * torch.randn(module.weight.shape)
+            if module.bias is not None:
+                module.bias = torch.zeros(module.bias.shape)
+
+
+@initialise.misconception(
+    title="New Parameters took the place of the old ones",
+    why="The numbers are right, but the objects are others. An optimizer that was given the old parameters goes on updating "
+    "those, which nobody uses any more: the network never learns, and no error says so.",
+    next="Fill the parameters in place.",
+    link="initialisation",
+    shows="the parameters are the same objects",
+)
+def replaced_parameters(model):
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            std = (2 / module.in_features) ** 0.5
+            module.weight = nn.Parameter(std * torch.randn(module.weight.shape))
+            if module.bias is not None:
+                module.bias = nn.Parameter(torch.zeros(module.bias.shape))
+
+
+@initialise.misconception(
+    title="Only the layers at the top were reached",
+    why="`children()` gives the modules directly inside, one level deep. A Linear inside a Sequential inside the model keeps "
+    "its old weights, and a model that is a Linear itself has no children at all.",
+    next="`modules()` goes through the whole tree.",
+    link="containers",
+)
+def only_the_top_level(model):
+    for module in model.children():
+        if isinstance(module, nn.Linear):
+            std = (2 / module.in_features) ** 0.5
+            nn.init.normal_(module.weight, 0.0, std)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+@initialise.misconception(
+    title="The variance was taken for the standard deviation",
+    why="2 / in_features is the variance. With hundreds of inputs it is far smaller than its root, and the signal dies out layer "
+    "by layer.",
+    next="Take the square root.",
+    link="initialisation",
+    shows="the standard deviation of the weights, layer by layer",
+)
+def variance_as_deviation(model):
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            std = 2 / module.in_features
+            nn.init.normal_(module.weight, 0.0, std)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+@initialise.misconception(
+    title="Scaled by the number of outputs",
+    why="An output is a sum over the *inputs*, so their number decides how far it scatters. A weight's shape is (out, in): "
+    "`shape[0]` counts the outputs.",
+    next="`in_features` is the second length of the weight.",
+    link="initialisation",
+    shows="the standard deviation of the weights, layer by layer",
+)
+def scaled_by_outputs(model):
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            std = (2 / module.weight.shape[0]) ** 0.5
+            nn.init.normal_(module.weight, 0.0, std)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+@initialise.misconception(
+    title="Every parameter was filled, whatever layer it belongs to",
+    why="A loop over `parameters()` does not know which layer it is in. BatchNorm's weight is a scale that starts at 1: set to 0 "
+    "like a bias, it multiplies everything that comes through by 0. A convolution counts its inputs in another way.",
+    next="Go through the modules and pick the Linear ones.",
+    link="initialisation",
+    shows="the other modules are as they were",
+)
+def filled_everything(model):
+    for parameter in model.parameters():
+        if parameter.dim() > 1:
+            nn.init.normal_(parameter, 0.0, (2 / parameter.shape[1]) ** 0.5)
+        else:
+            nn.init.zeros_(parameter)
+
+
+@initialise.misconception(
+    title="Every weight is the same number",
+    why="With equal weights all units of a layer compute the same, get the same gradient and stay equal for ever.",
+    next="The weights are random numbers with that standard deviation.",
+    link="initialisation",
+    shows="the weights look like normal random numbers",
+)
+def one_number_for_all(model):
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            std = (2 / module.in_features) ** 0.5
+            nn.init.constant_(module.weight, std)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+@initialise.misconception(
+    title="The biases keep their random start",
+    why="nn.Linear draws its biases at random when it is made. Nothing has set them to 0 since.",
+    next="Fill the biases, too, where there are any.",
+    link="initialisation",
+    shows="the biases are 0",
+)
+def forgot_the_biases(model):
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            std = (2 / module.in_features) ** 0.5
+            nn.init.normal_(module.weight, 0.0, std)
+
+
+@initialise.misconception(
+    title="A layer without bias was not expected",
+    why="`nn.Linear(…, bias=False)` has None where the bias would be, and None cannot be filled.",
+    next="Fill the bias only where there is one.",
+    link="initialisation",
+)
+def expects_a_bias(model):
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            std = (2 / module.in_features) ** 0.5
+            nn.init.normal_(module.weight, 0.0, std)
+            nn.init.zeros_(module.bias)
+
+
+@initialise.misconception(
+    title="Uniform instead of normal",
+    why="The spread is right, and the numbers end sharply at its edges: a uniform distribution. Both work in practice. The docstring asks for normal numbers.",
+    next="`nn.init.normal_`, or the Kaiming function that ends in `normal_`.",
+    link="initialisation",
+    shows="the weights look like normal random numbers",
+)
+def uniform_numbers(model):
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.kaiming_uniform_(module.weight, nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+@initialise.misconception(
+    title="Half the variance that is due",
+    why="1 / in keeps the size of a signal through linear layers. ReLU throws half of it away, which is what the 2 makes up for.",
+    next="The variance is 2 / in.",
+    link="initialisation",
+    shows="the standard deviation of the weights, layer by layer",
+)
+def without_the_two(model):
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            std = (1 / module.in_features) ** 0.5
+            nn.init.normal_(module.weight, 0.0, std)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+@initialise.misconception(
+    title="The rule for layers without ReLU",
+    why="Xavier initialisation takes the mean of inputs and outputs and does not know of ReLU. It is a good rule for tanh.",
+    next="The variance is 2 / in, whatever the number of outputs.",
+    link="initialisation",
+    shows="the standard deviation of the weights, layer by layer",
+)
+def by_xavier(model):
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.xavier_normal_(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+@initialise.misconception(
+    title="The standard deviation is 1, whatever the layer",
+    why="`normal_` without further arguments draws with mean 0 and standard deviation 1. Through each layer the signal grows by a factor of about √(in / 2).",
+    next="Hand over a standard deviation that depends on `in_features`.",
+    link="initialisation",
+    shows="the standard deviation of the weights, layer by layer",
+)
+def unscaled_numbers(model):
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+@initialise.misconception(
+    title="The 2 stands outside the root",
+    why="2 / √in is √2 times too large: in every layer, so that twenty of them multiply by about a thousand.",
+    next="The root is over the whole fraction.",
+    link="initialisation",
+    shows="the standard deviation of the weights, layer by layer",
+)
+def two_outside_the_root(model):
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            std = 2 / module.in_features**0.5
+            nn.init.normal_(module.weight, 0.0, std)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+@initialise.misconception(
+    title="The weights are still those that nn.Linear drew",
+    why="Random numbers were drawn and never reached the parameters, or the layers were set back to what they start with anyway.",
+    next="Write into `module.weight` itself, in place.",
+    link="initialisation",
+    shows="the standard deviation of the weights, layer by layer",
+)
+def thrown_away(model):
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            std = (2 / module.in_features) ** 0.5
+            weight = std * torch.randn(module.weight.shape)
+            weight.requires_grad_()
+
+
+@initialise.misconception(
+    title="The layers came back frozen",
+    why="Without `requires_grad` the writing is allowed, and from then on nothing in these layers is trained.",
+    next="Write under `torch.no_grad()`, or with `nn.init`, and leave `requires_grad` alone.",
+    link="initialisation",
+    shows="the weights still require gradients",
+)
+def frozen_for_good(model):
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            std = (2 / module.in_features) ** 0.5
+            module.requires_grad_(False)
+            module.weight.normal_(0.0, std)
+            if module.bias is not None:
+                module.bias.zero_()
+
+
+@initialise.misconception(
+    title="Told layers apart by the name `weight`",
+    why="BatchNorm has a parameter called weight as well, with one axis: it has no second length, and it is no matrix of weights.",
+    next="Go through the modules and ask for their type.",
+    link="initialisation",
+)
+def by_the_name(model):
+    for name, parameter in model.named_parameters():
+        if name.endswith("weight"):
+            nn.init.normal_(parameter, 0.0, (2 / parameter.shape[1]) ** 0.5)
+        else:
+            nn.init.zeros_(parameter)
+
+
+# A skip connection --------------------------------------------------------------------------------
+
+
+@exercise(
+    level="independent",
+    minutes=6,
+    why="`h + …` makes a new tensor, so the h that autograd has saved stays as it was, and the gradient reaches it by both ways.",
+    hints=(
+        "Three layers in `__init__`, under the names of the docstring. `second` has as many outputs as inputs: why must it?",
+        "Compute h first. Then the correction, ReLU of `second` of h. Then add the two.",
+        "`h = h + …` makes a new tensor. `h += …` writes into one that autograd still needs.",
+    ),
+)
+class SkipMLP(nn.Module):
+    """Build a small network with a skip connection.
+
+    `SkipMLP(inputs, hidden, outputs)` has three nn.Linear: `first` from inputs to hidden, `second`
+    from hidden to hidden, `last` from hidden to outputs.
+
+    `network(x)`: x (B, inputs) -> (B, outputs), in three steps:
+    h is ReLU of first(x); then ReLU of second(h) is added to h; last is applied to the sum.
+
+    A loss can be computed from the output and sent backward.
+    """
+
+    def __init__(self, inputs, hidden, outputs):
+        # solution:
+        super().__init__()
+        self.first = nn.Linear(inputs, hidden)
+        self.second = nn.Linear(hidden, hidden)
+        self.last = nn.Linear(hidden, outputs)
+        # end solution
+
+    def forward(self, x):
+        # solution:
+        h = F.relu(self.first(x))
+        h = h + F.relu(self.second(h))
+        return self.last(h)
+        # end solution
+
+
+@SkipMLP.drive
+def build_a_skip(answer, x, hidden, outputs):
+    network = module_of(answer(x.shape[-1], hidden, outputs))
+    layers = {name.partition(".")[0] for name, _ in network.named_parameters()}
+    called = layers == {"first", "second", "last"}
+    return {"the layers are called `first`, `second` and `last`": called, **examine(network, x)}
+
+
+@SkipMLP.probe
+def a_small_one(g):
+    return torch.randn(4, 2, generator=g), 5, 3
+
+
+@SkipMLP.probe
+def a_wider_one(g):
+    return torch.randn(6, 3, generator=g), 8, 2
+
+
+@SkipMLP.probe
+def as_many_inputs_as_units(g):  # where x could be added as well
+    return torch.randn(5, 4, generator=g), 4, 4
+
+
+@SkipMLP.alternative("The sum in one line; `relu` as a method.")
+class InOneLine(nn.Module):
+    def __init__(self, inputs, hidden, outputs):
+        super().__init__()
+        self.last = nn.Linear(hidden, outputs)
+        self.second = nn.Linear(hidden, hidden)
+        self.first = nn.Linear(inputs, hidden)
+
+    def forward(self, x):
+        h = self.first(x).relu()
+        return self.last(self.second(h).relu() + h)
+
+
+@SkipMLP.alternative("One nn.ReLU may serve twice: it holds nothing.")
+class OneRelu(nn.Module):
+    def __init__(self, inputs, hidden, outputs):
+        super().__init__()
+        self.first, self.second = nn.Linear(inputs, hidden), nn.Linear(hidden, hidden)
+        self.relu = nn.ReLU()
+        self.last = nn.Linear(hidden, outputs)
+
+    def forward(self, x):
+        skip = self.relu(self.first(x))
+        return self.last(torch.add(skip, self.relu(self.second(skip))))
+
+
+@SkipMLP.alternative(
+    "Writing into the correction is harmless where nobody has saved it: a copy is."
+)
+class InPlaceOnACopy(nn.Module):
+    def __init__(self, inputs, hidden, outputs):
+        super().__init__()
+        self.first = nn.Linear(inputs, hidden)
+        self.second = nn.Linear(hidden, hidden)
+        self.last = nn.Linear(hidden, outputs)
+
+    def forward(self, x):
+        h = F.relu(self.first(x))
+        total = h.clone()
+        total += torch.clamp(self.second(h), min=0)
+        return self.last(total)
+
+
+@SkipMLP.misconception(
+    title="There is no skip",
+    why="The second layer's result takes the place of h instead of being added to it. What the first layer found is gone "
+    "unless the second passes it on.",
+    next="Add the correction to h.",
+    link="a-skip-connection",
+    shows="the output for known weights",
+)
+class NoSkip(nn.Module):
+    def __init__(self, inputs, hidden, outputs):
+        super().__init__()
+        self.first = nn.Linear(inputs, hidden)
+        self.second = nn.Linear(hidden, hidden)
+        self.last = nn.Linear(hidden, outputs)
+
+    def forward(self, x):
+        h = F.relu(self.first(x))
+        h = F.relu(self.second(h))
+        return self.last(h)
+
+
+@SkipMLP.misconception(
+    title="Written into a tensor that autograd still needs",
+    why="`h += …` changes h in place. ReLU has kept its output for the way back, and so has the second layer its input; both "
+    "are that very h. The forward pass is right, and `backward` refuses to compute with changed numbers.",
+    next="`h = h + …` makes a new tensor.",
+    link="a-skip-connection",
+)
+class AddedInPlace(nn.Module):
+    def __init__(self, inputs, hidden, outputs):
+        super().__init__()
+        self.first = nn.Linear(inputs, hidden)
+        self.second = nn.Linear(hidden, hidden)
+        self.last = nn.Linear(hidden, outputs)
+
+    def forward(self, x):
+        h = F.relu(self.first(x))
+        h += F.relu(self.second(h))
+        return self.last(h)
+
+
+@SkipMLP.misconception(
+    title="The input was added instead of h",
+    why="The skip goes around the second layer and starts at h. The input x has another width, unless inputs and hidden happen "
+    "to be equal, and then nothing warns you.",
+    next="Which tensor goes *into* the second layer? That one is added.",
+    link="a-skip-connection",
+    shows="the output for known weights",
+)
+class AddedTheInput(nn.Module):
+    def __init__(self, inputs, hidden, outputs):
+        super().__init__()
+        self.first = nn.Linear(inputs, hidden)
+        self.second = nn.Linear(hidden, hidden)
+        self.last = nn.Linear(hidden, outputs)
+
+    def forward(self, x):
+        h = F.relu(self.first(x))
+        h = x + F.relu(self.second(h))
+        return self.last(h)
+
+
+@SkipMLP.misconception(
+    title="ReLU came after the sum",
+    why="Both orders are in use. Here the correction goes through ReLU first and is added then, so h passes unchanged "
+    "wherever the correction is 0.",
+    next="ReLU of the second layer's result, then the sum.",
+    link="a-skip-connection",
+    shows="the output for known weights",
+)
+class ReluOfTheSum(nn.Module):
+    def __init__(self, inputs, hidden, outputs):
+        super().__init__()
+        self.first = nn.Linear(inputs, hidden)
+        self.second = nn.Linear(hidden, hidden)
+        self.last = nn.Linear(hidden, outputs)
+
+    def forward(self, x):
+        h = F.relu(self.first(x))
+        h = F.relu(h + self.second(h))
+        return self.last(h)
+
+
+@SkipMLP.misconception(
+    title="The correction goes through no activation",
+    why="h + second(h) is a linear function of h, and `last` is another: the two collapse into one layer, and the skip with "
+    "them.",
+    next="ReLU of the second layer's result, then the sum.",
+    link="why-stacked-linears-need-an-activation",
+    shows="the output for known weights",
+)
+class LinearCorrection(nn.Module):
+    def __init__(self, inputs, hidden, outputs):
+        super().__init__()
+        self.first = nn.Linear(inputs, hidden)
+        self.second = nn.Linear(hidden, hidden)
+        self.last = nn.Linear(hidden, outputs)
+
+    def forward(self, x):
+        h = F.relu(self.first(x))
+        h = h + self.second(h)
+        return self.last(h)
+
+
+@SkipMLP.misconception(
+    title="The first layer has no activation",
+    why="Without ReLU after `first`, the way around the second layer is linear from the input to the output.",
+    next="h is ReLU of first(x).",
+    link="a-skip-connection",
+    shows="the output for known weights",
+)
+class LinearFirst(nn.Module):
+    def __init__(self, inputs, hidden, outputs):
+        super().__init__()
+        self.first = nn.Linear(inputs, hidden)
+        self.second = nn.Linear(hidden, hidden)
+        self.last = nn.Linear(hidden, outputs)
+
+    def forward(self, x):
+        h = self.first(x)
+        h = h + F.relu(self.second(h))
+        return self.last(h)
+
+
+@SkipMLP.misconception(
+    title="Put side by side instead of added",
+    why="`cat` makes a tensor of twice the width, and `last` needs twice the inputs. Both are used in real networks; a skip "
+    "that adds keeps the width.",
+    next="Add the two, element by element.",
+    link="a-skip-connection",
+    shows="the shapes of the parameters",
+)
+class SideBySide(nn.Module):
+    def __init__(self, inputs, hidden, outputs):
+        super().__init__()
+        self.first = nn.Linear(inputs, hidden)
+        self.second = nn.Linear(hidden, hidden)
+        self.last = nn.Linear(2 * hidden, outputs)
+
+    def forward(self, x):
+        h = F.relu(self.first(x))
+        h = torch.cat([h, F.relu(self.second(h))], dim=1)
+        return self.last(h)
+
+
+@SkipMLP.misconception(
+    title="The first layer was made twice and the second never",
+    why="`second` is another name for the first layer's object. It is one layer with one set of weights, used in two places.",
+    next="`second` is an nn.Linear of its own, from hidden to hidden.",
+    link="shared-layers",
+    shows="the shapes of the parameters",
+)
+class SecondIsTheFirst(nn.Module):
+    def __init__(self, inputs, hidden, outputs):
+        super().__init__()
+        self.first = nn.Linear(inputs, hidden)
+        self.second = self.first
+        self.last = nn.Linear(hidden, outputs)
+
+    def forward(self, x):
+        h = F.relu(self.first(x))
+        h = h + F.relu(self.second(h))
+        return self.last(h)
+
+
+@SkipMLP.misconception(
+    title="Written into the correction, which autograd still needs",
+    why="ReLU keeps its output for the way back. `+=` changes that output in place, and `backward` refuses to compute with changed numbers.",
+    next="`correction + h` makes a new tensor.",
+    link="a-skip-connection",
+)
+class AddedToTheCorrection(nn.Module):
+    def __init__(self, inputs, hidden, outputs):
+        super().__init__()
+        self.first = nn.Linear(inputs, hidden)
+        self.second = nn.Linear(hidden, hidden)
+        self.last = nn.Linear(hidden, outputs)
+
+    def forward(self, x):
+        h = F.relu(self.first(x))
+        correction = F.relu(self.second(h))
+        correction += h
+        return self.last(correction)
+
+
+@SkipMLP.misconception(
+    title="What goes around has not passed ReLU",
+    why="h is the first layer's result *after* ReLU. Added before it, the negative parts come through as well.",
+    next="Compute h once, with its ReLU, and use it in both places.",
+    link="a-skip-connection",
+    shows="the output for known weights",
+)
+class SkippedBeforeRelu(nn.Module):
+    def __init__(self, inputs, hidden, outputs):
+        super().__init__()
+        self.first = nn.Linear(inputs, hidden)
+        self.second = nn.Linear(hidden, hidden)
+        self.last = nn.Linear(hidden, outputs)
+
+    def forward(self, x):
+        z = self.first(x)
+        h = z + F.relu(self.second(F.relu(z)))
+        return self.last(h)
+
+
+@SkipMLP.misconception(
+    title="The skip passes no gradient",
+    why="`detach` lets the values through and stops the gradient. The way around is there for the gradient most of all.",
+    next="Add h itself.",
+    link="a-skip-connection",
+    shows="the gradient at the input",
+)
+class DetachedSkip(nn.Module):
+    def __init__(self, inputs, hidden, outputs):
+        super().__init__()
+        self.first = nn.Linear(inputs, hidden)
+        self.second = nn.Linear(hidden, hidden)
+        self.last = nn.Linear(hidden, outputs)
+
+    def forward(self, x):
+        h = F.relu(self.first(x))
+        h = h.detach() + F.relu(self.second(h))
+        return self.last(h)
+
+
+@SkipMLP.misconception(
+    title="The correction passes no gradient",
+    why="`second` gets h cut off from its history: it is trained, and nothing of what it learns goes back to `first`.",
+    next="Hand h itself to `second`.",
+    link="a-skip-connection",
+    shows="the gradient at the input",
+)
+class DetachedCorrection(nn.Module):
+    def __init__(self, inputs, hidden, outputs):
+        super().__init__()
+        self.first = nn.Linear(inputs, hidden)
+        self.second = nn.Linear(hidden, hidden)
+        self.last = nn.Linear(hidden, outputs)
+
+    def forward(self, x):
+        h = F.relu(self.first(x))
+        h = h + F.relu(self.second(h.detach()))
+        return self.last(h)
+
+
+@SkipMLP.misconception(
+    title="Multiplied instead of added",
+    why="A product passes nothing where one of the two is 0. A sum passes h whatever the correction is.",
+    next="The skip adds.",
+    link="a-skip-connection",
+    shows="the output for known weights",
+)
+class Multiplied(nn.Module):
+    def __init__(self, inputs, hidden, outputs):
+        super().__init__()
+        self.first = nn.Linear(inputs, hidden)
+        self.second = nn.Linear(hidden, hidden)
+        self.last = nn.Linear(hidden, outputs)
+
+    def forward(self, x):
+        h = F.relu(self.first(x))
+        h = h * F.relu(self.second(h))
+        return self.last(h)
+
+
+@SkipMLP.misconception(
+    title="A ReLU at the end",
+    why="The output is to be any number, also a negative one. After ReLU it cannot be.",
+    next="`last` is applied to the sum, and nothing to its result.",
+    link="a-skip-connection",
+    shows="the output for known weights",
+)
+class ReluAtTheEnd(nn.Module):
+    def __init__(self, inputs, hidden, outputs):
+        super().__init__()
+        self.first = nn.Linear(inputs, hidden)
+        self.second = nn.Linear(hidden, hidden)
+        self.last = nn.Linear(hidden, outputs)
+
+    def forward(self, x):
+        h = F.relu(self.first(x))
+        h = h + F.relu(self.second(h))
+        return F.relu(self.last(h))
+
+
+@SkipMLP.misconception(
+    title="`forward` returns nothing",
+    why="The result of the last layer is thrown away: without `return` a function gives None.",
+    next="Return it.",
+    link="what-happens-at-a-call",
+    shows="the output for known weights",
+)
+class SkipReturnsNothing(nn.Module):
+    def __init__(self, inputs, hidden, outputs):
+        super().__init__()
+        self.first = nn.Linear(inputs, hidden)
+        self.second = nn.Linear(hidden, hidden)
+        self.last = nn.Linear(hidden, outputs)
+
+    def forward(self, x):
+        h = F.relu(self.first(x))
+        h = h + F.relu(self.second(h))
+        self.last(h)
+
+
+@SkipMLP.misconception(
+    title="`nn.ReLU(…)` makes a layer and applies nothing",
+    why="nn.ReLU is a class. Called with a tensor it makes a layer, which the next layer cannot multiply.",
+    next="`nn.ReLU()(z)`, or `F.relu(z)`.",
+    link="when-it-goes-wrong",
+)
+class ReluMadeNotApplied(nn.Module):
+    def __init__(self, inputs, hidden, outputs):
+        super().__init__()
+        self.first = nn.Linear(inputs, hidden)
+        self.second = nn.Linear(hidden, hidden)
+        self.last = nn.Linear(hidden, outputs)
+
+    def forward(self, x):
+        h = nn.ReLU(self.first(x))
+        h = h + nn.ReLU(self.second(h))
+        return self.last(h)
+
+
+@SkipMLP.misconception(
+    title="`second` was applied to the input",
+    why="The correction is computed from h, what the first layer has found. x has another width, unless inputs and hidden happen to be equal.",
+    next="`second` gets h.",
+    link="a-skip-connection",
+    shows="the output for known weights",
+)
+class SecondOfTheInput(nn.Module):
+    def __init__(self, inputs, hidden, outputs):
+        super().__init__()
+        self.first = nn.Linear(inputs, hidden)
+        self.second = nn.Linear(hidden, hidden)
+        self.last = nn.Linear(hidden, outputs)
+
+    def forward(self, x):
+        h = F.relu(self.first(x))
+        h = h + F.relu(self.second(x))
+        return self.last(h)
+
+
+@SkipMLP.misconception(
+    title="The layers have other names",
+    why="The network is right, and its parameters are saved under names that the docstring does not give.",
+    next="`first`, `second` and `last`.",
+    link="a-skip-connection",
+    shows="the layers are called `first`, `second` and `last`",
+)
+class OtherLayerNames(nn.Module):
+    def __init__(self, inputs, hidden, outputs):
+        super().__init__()
+        self.fc1 = nn.Linear(inputs, hidden)
+        self.fc2 = nn.Linear(hidden, hidden)
+        self.fc3 = nn.Linear(hidden, outputs)
+
+    def forward(self, x):
+        h = F.relu(self.fc1(x))
+        h = h + F.relu(self.fc2(h))
+        return self.fc3(h)
+
+
+@SkipMLP.misconception(
+    title="`super().__init__()` was not called",
+    why="nn.Module's own `__init__` makes the place where layers are registered. Without it the first layer has nowhere to go.",
+    next="Make `super().__init__()` the first line of `__init__`.",
+    link="what-registration-is",
+)
+class SkipWithoutSuper(nn.Module):
+    def __init__(self, inputs, hidden, outputs):
+        self.first = nn.Linear(inputs, hidden)
+        self.second = nn.Linear(hidden, hidden)
+        self.last = nn.Linear(hidden, outputs)
+
+    def forward(self, x):
+        h = F.relu(self.first(x))
+        h = h + F.relu(self.second(h))
+        return self.last(h)
+
+
+# The bug clinic -----------------------------------------------------------------------------------
+
+
+@exercise(
+    level="clinic",
+    minutes=8,
+    why="`nn.ModuleList` registers the blocks and `nn.Parameter` the scale. Nothing else had to change.",
+    hints=(
+        "Print the names in `Tower(3, 8, 4).state_dict()`. Which parts of the network are missing?",
+        "There are two bugs of one kind. One hides layers, the other hides a tensor.",
+        "A module looks into no Python list, and `requires_grad=True` does not make a tensor a Parameter.",
+    ),
+)
+class Tower(nn.Module):
+    """A tower of blocks, each of which adds a correction to what comes in.
+
+    `Tower(inputs, width, depth)`: x (B, inputs) -> (B, 1).
+
+    The `stem`, an nn.Linear followed by ReLU, brings x to `width`. Each of the `depth` blocks is an
+    nn.Linear of its own, from width to width; ReLU of its result, times the block's number in
+    `scale`, is added to what came in. The `head` is an nn.Linear to one output.
+
+    `scale` is one tensor of `depth` numbers, which start at 0.5. All of it is trained: the stem,
+    the blocks, the scale and the head.
+    """
+
+    def __init__(self, inputs, width, depth):
+        super().__init__()
+        self.stem = nn.Linear(inputs, width)
+        self.blocks = nn.ModuleList([nn.Linear(width, width) for _ in range(depth)])
+        self.scale = nn.Parameter(torch.full((depth,), 0.5))
+        self.head = nn.Linear(width, 1)
+
+    def forward(self, x):
+        h = F.relu(self.stem(x))  # (B, inputs) -> (B, width)
+        for scale, block in zip(self.scale, self.blocks):
+            h = h + scale * F.relu(block(h))
+        return self.head(h)  # (B, width) -> (B, 1)
+
+
+@Tower.drive
+def build_a_tower(answer, x, width, depth):
+    network = module_of(answer(x.shape[-1], width, depth))
+    scale = getattr(network, "scale", None)
+    start = scale.detach().clone() if isinstance(scale, torch.Tensor) else scale
+    kept = sum(value.numel() for value in network.state_dict().values())
+    trained = sum(p.numel() for p in network.parameters() if p.requires_grad)
+    seen = examine(network, x)
+    return {
+        "`scale` at the start": start,
+        "`scale` is a leaf": Extra(isinstance(scale, torch.Tensor) and scale.is_leaf),
+        "the count of trained numbers": trained,
+        "the count of numbers in `state_dict`": kept,
+        **seen,
+    }
+
+
+@Tower.probe
+def two_blocks(g):
+    return torch.randn(4, 3, generator=g), 5, 2
+
+
+@Tower.probe
+def three_blocks(g):
+    return torch.randn(6, 2, generator=g), 4, 3
+
+
+@Tower.probe
+def five_blocks(g):
+    return torch.randn(3, 4, generator=g), 7, 5
+
+
+@Tower.alternative(
+    "nn.Sequential registers the blocks as well, and can be gone through like a list."
+)
+class BlocksInASequential(nn.Module):
+    def __init__(self, inputs, width, depth):
+        super().__init__()
+        self.stem = nn.Linear(inputs, width)
+        self.blocks = nn.Sequential(*[nn.Linear(width, width) for _ in range(depth)])
+        self.scale = nn.Parameter(0.5 * torch.ones(depth))
+        self.head = nn.Linear(width, 1)
+
+    def forward(self, x):
+        h = F.relu(self.stem(x))
+        for scale, block in zip(self.scale, self.blocks):
+            h = h + scale * F.relu(block(h))
+        return self.head(h)
+
+
+@Tower.alternative("A list may stay, if each block is registered under a name as well.")
+class RegisteredBesideTheList(nn.Module):
+    def __init__(self, inputs, width, depth):
+        super().__init__()
+        self.stem = nn.Linear(inputs, width)
+        self.blocks = [nn.Linear(width, width) for _ in range(depth)]
+        for number, block in enumerate(self.blocks):
+            self.add_module(f"block{number}", block)
+        self.register_parameter("scale", nn.Parameter(torch.full((depth,), 0.5)))
+        self.head = nn.Linear(width, 1)
+
+    def forward(self, x):
+        h = F.relu(self.stem(x))
+        for i in range(len(self.blocks)):
+            h = h + self.scale[i] * F.relu(self.blocks[i](h))
+        return self.head(h)
+
+
+@Tower.alternative("A ModuleDict, for blocks with names.")
+class BlocksByName(nn.Module):
+    def __init__(self, inputs, width, depth):
+        super().__init__()
+        self.scale = nn.Parameter(torch.full([depth], 0.5))
+        self.blocks = nn.ModuleDict({str(i): nn.Linear(width, width) for i in range(depth)})
+        self.head, self.stem = nn.Linear(width, 1), nn.Linear(inputs, width)
+
+    def forward(self, x):
+        h = F.relu(self.stem(x))
+        for i, block in enumerate(self.blocks.values()):
+            h = h + self.scale[i] * block(h).relu()
+        return self.head(h)
+
+
+@Tower.misconception(
+    title="The blocks and the scale are not registered",
+    why="The blocks stand in a Python list, which a module does not look into, and `scale` is a tensor, not a Parameter. "
+    "Both collect gradients, and no loop over `parameters()` ever meets them: they stay as they were drawn, and are "
+    "missing when the network is saved.",
+    next="Which container registers layers, and what must a tensor be to be registered?",
+    link="bug-clinic",
+    shows="the count of trained numbers",
+    starter=True,
+)
+class NothingButStemAndHead(nn.Module):
+    def __init__(self, inputs, width, depth):
+        super().__init__()
+        self.stem = nn.Linear(inputs, width)
+        self.blocks = [nn.Linear(width, width) for _ in range(depth)]
+        self.scale = torch.full((depth,), 0.5, requires_grad=True)
+        self.head = nn.Linear(width, 1)
+
+    def forward(self, x):
+        h = F.relu(self.stem(x))  # (B, inputs) -> (B, width)
+        for scale, block in zip(self.scale, self.blocks):
+            h = h + scale * F.relu(block(h))
+        return self.head(h)  # (B, width) -> (B, 1)
+
+
+@Tower.misconception(
+    title="The scale is still not registered",
+    why="`requires_grad=True` lets a tensor collect gradients. It does not tell the module about it: an attribute is registered "
+    "only if it is an `nn.Parameter`.",
+    next="The blocks are found now. Make the scale a Parameter.",
+    link="what-registration-is",
+    shows="the count of trained numbers",
+)
+class ScaleLeftOut(nn.Module):
+    def __init__(self, inputs, width, depth):
+        super().__init__()
+        self.stem = nn.Linear(inputs, width)
+        self.blocks = nn.ModuleList([nn.Linear(width, width) for _ in range(depth)])
+        self.scale = torch.full((depth,), 0.5, requires_grad=True)
+        self.head = nn.Linear(width, 1)
+
+    def forward(self, x):
+        h = F.relu(self.stem(x))  # (B, inputs) -> (B, width)
+        for scale, block in zip(self.scale, self.blocks):
+            h = h + scale * F.relu(block(h))
+        return self.head(h)  # (B, width) -> (B, 1)
+
+
+@Tower.misconception(
+    title="The blocks are still not registered",
+    why="A list, a tuple or a dict of layers is a plain attribute to the module. The layers in it run, and belong to nobody.",
+    next="The scale is found now. Put the blocks into a container that registers them.",
+    link="containers",
+    shows="the registered layers",
+)
+class BlocksLeftOut(nn.Module):
+    def __init__(self, inputs, width, depth):
+        super().__init__()
+        self.stem = nn.Linear(inputs, width)
+        self.blocks = [nn.Linear(width, width) for _ in range(depth)]
+        self.scale = nn.Parameter(torch.full((depth,), 0.5))
+        self.head = nn.Linear(width, 1)
+
+    def forward(self, x):
+        h = F.relu(self.stem(x))  # (B, inputs) -> (B, width)
+        for scale, block in zip(self.scale, self.blocks):
+            h = h + scale * F.relu(block(h))
+        return self.head(h)  # (B, width) -> (B, 1)
+
+
+@Tower.misconception(
+    title="The scale became a buffer",
+    why="A buffer is saved and moved, which mends half of it. It is not a parameter: no gradient is computed for it, and no "
+    "step moves it. The docstring says that the scale is trained.",
+    next="What is trained is an `nn.Parameter`.",
+    link="buffers-numbers-that-are-kept-and-not-trained",
+    shows="the count of trained numbers",
+)
+class ScaleAsBuffer(nn.Module):
+    def __init__(self, inputs, width, depth):
+        super().__init__()
+        self.stem = nn.Linear(inputs, width)
+        self.blocks = nn.ModuleList([nn.Linear(width, width) for _ in range(depth)])
+        self.register_buffer("scale", torch.full((depth,), 0.5))
+        self.head = nn.Linear(width, 1)
+
+    def forward(self, x):
+        h = F.relu(self.stem(x))  # (B, inputs) -> (B, width)
+        for scale, block in zip(self.scale, self.blocks):
+            h = h + scale * F.relu(block(h))
+        return self.head(h)  # (B, width) -> (B, 1)
+
+
+@Tower.misconception(
+    title="All the blocks are one block",
+    why="`[layer] * depth` is a list that names one layer `depth` times. It is registered, and trained, but there is one set of "
+    "weights where there should be several.",
+    next="Make a new nn.Linear for each block, as the list comprehension did.",
+    link="shared-layers",
+    shows="the count of trained numbers",
+)
+class OneBlockRepeated(nn.Module):
+    def __init__(self, inputs, width, depth):
+        super().__init__()
+        self.stem = nn.Linear(inputs, width)
+        self.blocks = nn.ModuleList([nn.Linear(width, width)] * depth)
+        self.scale = nn.Parameter(torch.full((depth,), 0.5))
+        self.head = nn.Linear(width, 1)
+
+    def forward(self, x):
+        h = F.relu(self.stem(x))  # (B, inputs) -> (B, width)
+        for scale, block in zip(self.scale, self.blocks):
+            h = h + scale * F.relu(block(h))
+        return self.head(h)  # (B, width) -> (B, 1)
+
+
+@Tower.misconception(
+    title="The blocks run without their skips",
+    why="Called as a whole, a Sequential runs its layers one after the other. The ReLU, the scale and the sum that belong to each "
+    "block are gone, and `scale` gets no gradient.",
+    next="Register the blocks, and leave the loop in `forward` as it was.",
+    link="a-skip-connection",
+    shows="the output for known weights",
+)
+class BlocksCalledAtOnce(nn.Module):
+    def __init__(self, inputs, width, depth):
+        super().__init__()
+        self.stem = nn.Linear(inputs, width)
+        self.blocks = nn.Sequential(*[nn.Linear(width, width) for _ in range(depth)])
+        self.scale = nn.Parameter(torch.full((depth,), 0.5))
+        self.head = nn.Linear(width, 1)
+
+    def forward(self, x):
+        h = F.relu(self.stem(x))  # (B, inputs) -> (B, width)
+        h = self.blocks(h)
+        return self.head(h)  # (B, width) -> (B, 1)
+
+
+@Tower.misconception(
+    title="One number scales all the blocks",
+    why="A single Parameter is registered and trained, and every block shares it. The docstring gives each block its own.",
+    next="`scale` holds `depth` numbers.",
+    link="bug-clinic",
+    shows="`scale` at the start",
+)
+class OneScaleForAll(nn.Module):
+    def __init__(self, inputs, width, depth):
+        super().__init__()
+        self.stem = nn.Linear(inputs, width)
+        self.blocks = nn.ModuleList([nn.Linear(width, width) for _ in range(depth)])
+        self.scale = nn.Parameter(torch.tensor(0.5))
+        self.head = nn.Linear(width, 1)
+
+    def forward(self, x):
+        h = F.relu(self.stem(x))  # (B, inputs) -> (B, width)
+        for block in self.blocks:
+            h = h + self.scale * F.relu(block(h))
+        return self.head(h)  # (B, width) -> (B, 1)
+
+
+@Tower.misconception(
+    title="The scale is a frozen Parameter",
+    why="It is registered now, saved and moved. With `requires_grad=False` it is not trained.",
+    next="Leave `requires_grad` at its default.",
+    link="what-registration-is",
+    shows="the count of trained numbers",
+)
+class FrozenScale(nn.Module):
+    def __init__(self, inputs, width, depth):
+        super().__init__()
+        self.stem = nn.Linear(inputs, width)
+        self.blocks = nn.ModuleList([nn.Linear(width, width) for _ in range(depth)])
+        self.scale = nn.Parameter(torch.full((depth,), 0.5), requires_grad=False)
+        self.head = nn.Linear(width, 1)
+
+    def forward(self, x):
+        h = F.relu(self.stem(x))  # (B, inputs) -> (B, width)
+        for scale, block in zip(self.scale, self.blocks):
+            h = h + scale * F.relu(block(h))
+        return self.head(h)  # (B, width) -> (B, 1)
+
+
+@Tower.misconception(
+    title="The blocks were registered under one name",
+    why="Each turn of the loop registers its block under the same name and so pushes out the one before. The last block is known to the module, the others run unregistered.",
+    next="Give each block a name of its own, or use an `nn.ModuleList`.",
+    link="containers",
+    shows="the registered layers",
+)
+class OneNameForAll(nn.Module):
+    def __init__(self, inputs, width, depth):
+        super().__init__()
+        self.stem = nn.Linear(inputs, width)
+        self.blocks = [nn.Linear(width, width) for _ in range(depth)]
+        for block in self.blocks:
+            self.add_module("block", block)
+        self.scale = nn.Parameter(torch.full((depth,), 0.5))
+        self.head = nn.Linear(width, 1)
+
+    def forward(self, x):
+        h = F.relu(self.stem(x))  # (B, inputs) -> (B, width)
+        for scale, block in zip(self.scale, self.blocks):
+            h = h + scale * F.relu(block(h))
+        return self.head(h)  # (B, width) -> (B, 1)
+
+
+@Tower.misconception(
+    title="The scale is a list of Parameters",
+    why="Parameters in a Python list are hidden as layers in a list are. The module sees a list, and looks no further.",
+    next="One `nn.Parameter` with `depth` numbers.",
+    link="what-registration-is",
+    shows="the count of trained numbers",
+)
+class ScaleInAList(nn.Module):
+    def __init__(self, inputs, width, depth):
+        super().__init__()
+        self.stem = nn.Linear(inputs, width)
+        self.blocks = nn.ModuleList([nn.Linear(width, width) for _ in range(depth)])
+        self.scale = [nn.Parameter(torch.tensor(0.5)) for _ in range(depth)]
+        self.head = nn.Linear(width, 1)
+
+    def forward(self, x):
+        h = F.relu(self.stem(x))  # (B, inputs) -> (B, width)
+        for scale, block in zip(self.scale, self.blocks):
+            h = h + scale * F.relu(block(h))
+        return self.head(h)  # (B, width) -> (B, 1)
+
+
+@Tower.misconception(
+    title="The scale was computed from a Parameter",
+    why="`0.5 * nn.Parameter(…)` is an ordinary tensor with a history, not a Parameter. The Parameter inside has no name, so nobody can update it.",
+    next="Multiply first, wrap in `nn.Parameter` last.",
+    link="what-registration-is",
+    shows="the count of trained numbers",
+)
+class ScaledAfterwards(nn.Module):
+    def __init__(self, inputs, width, depth):
+        super().__init__()
+        self.stem = nn.Linear(inputs, width)
+        self.blocks = nn.ModuleList([nn.Linear(width, width) for _ in range(depth)])
+        self.scale = 0.5 * nn.Parameter(torch.ones(depth))
+        self.head = nn.Linear(width, 1)
+
+    def forward(self, x):
+        h = F.relu(self.stem(x))  # (B, inputs) -> (B, width)
+        for scale, block in zip(self.scale, self.blocks):
+            h = h + scale * F.relu(block(h))
+        return self.head(h)  # (B, width) -> (B, 1)
+
+
+@Tower.misconception(
+    title="The skips are gone",
+    why="The block's result takes the place of h instead of being added to it. That was right as you found it.",
+    next="Leave `forward` as it was: both bugs are in `__init__`.",
+    link="a-skip-connection",
+    shows="the output for known weights",
+)
+class TowerWithoutSkips(nn.Module):
+    def __init__(self, inputs, width, depth):
+        super().__init__()
+        self.stem = nn.Linear(inputs, width)
+        self.blocks = nn.ModuleList([nn.Linear(width, width) for _ in range(depth)])
+        self.scale = nn.Parameter(torch.full((depth,), 0.5))
+        self.head = nn.Linear(width, 1)
+
+    def forward(self, x):
+        h = F.relu(self.stem(x))  # (B, inputs) -> (B, width)
+        for scale, block in zip(self.scale, self.blocks):
+            h = scale * F.relu(block(h))
+        return self.head(h)  # (B, width) -> (B, 1)
