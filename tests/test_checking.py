@@ -264,6 +264,23 @@ def test_a_numpy_number_is_not_called_a_python_number() -> None:
     assert "It is a NumPy number, float32; due is a tensor." in told
 
 
+def test_lost_precision_is_called_by_its_name() -> None:
+    @exercise(level="guided", minutes=1, why="It is a third.", hints=("Divide.",))
+    def third(values: torch.Tensor) -> torch.Tensor:
+        """Divide by three."""
+        # solution:
+        return values / 3
+        # end solution
+
+    @third.probe
+    def some(g: torch.Generator) -> tuple[torch.Tensor]:
+        return (torch.randn(5, generator=g, dtype=torch.float64),)
+
+    told = check_object(third, lambda values: torch.round(values / 3, decimals=5)).message
+    assert "digits are right, and more are due" in told
+    assert "times what is due" not in told
+
+
 def test_two_numbers_that_differ_are_never_printed_alike() -> None:
     def nearly(values: torch.Tensor) -> torch.Tensor:
         out = 2 * values

@@ -163,13 +163,30 @@ def _first_wrong(seen: torch.Tensor, due: torch.Tensor, tolerance: float) -> str
     )
 
 
+def _precision_words(seen: torch.Tensor, due: torch.Tensor) -> str:
+    """Say how many digits are right, if the first four are: then the rule is right, too."""
+    scale = float(due.abs().max()) if due.numel() else 0.0
+    gap = float((seen - due).abs().max()) / scale if scale and math.isfinite(scale) else 1.0
+    if not 0 < gap < 1e-4 or 2 * int((seen != due).sum()) <= due.numel():
+        return ""
+    digits = int(-math.log10(gap))
+    return (
+        f"the first {digits} digits are right, and more are due: was something on the way computed, "
+        "kept or given too coarsely?"
+    )
+
+
 def _value_facts(difference: Difference) -> Iterator[str]:
     """Name the simplest rule that explains a wrong value."""
     seen, due = _as_tensor(difference.seen), _as_tensor(difference.due)
     seen, due = seen.to(torch.float64), due.to(torch.float64)
     tolerance = max(TOLERANCE.get(difference.due.dtype or "", 0.0), 1e-6)
     if bool(torch.isnan(seen).any()) and not bool(torch.isnan(due).any()):
-        yield f"{int(torch.isnan(seen).sum())} of {seen.numel()} values are NaN"
+        lost = int(torch.isnan(seen).sum())
+        yield f"{lost} of {seen.numel()} values {'is' if lost == 1 else 'are'} NaN"
+        return
+    if words := _precision_words(seen, due):
+        yield words
         return
     every = "the value" if due.numel() == 1 else "every value"
     ratio = _constant_ratio(seen, due, tolerance)
@@ -180,8 +197,8 @@ def _value_facts(difference: Difference) -> Iterator[str]:
         yield _factor_words(ratio, every)
     elif due.numel() > 1 and close(seen, due + shift, tolerance) and math.isfinite(shift):
         yield f"every value is {_number(abs(shift))} too {'large' if shift > 0 else 'small'}"
-    elif words := _rearranged(seen, due, tolerance):
-        yield words
+    elif places := _rearranged(seen, due, tolerance):
+        yield places
     elif close(seen.abs(), due.abs(), tolerance):
         yield "the sizes are right, but some signs are not"
     else:
@@ -218,7 +235,7 @@ def _kind_fact(difference: Difference) -> str:
     if seen.type == "missing":
         return "it is missing"
     if seen.kind == "none" and difference.observation == "result":
-        return f"the function returns None; due is {describe(due)}. Is there a `return`?"
+        return f"the function returns None; due is {describe(due)}. Is a `return` missing, or is None what it returns?"
     if seen.kind in KIND_WORDS and due.kind in KIND_WORDS:
         return f"it is {_kind_words(seen)}; due is {_kind_words(due)}"
     return f"it is {describe(seen)}; due is {describe(due)}"
@@ -249,6 +266,9 @@ def facts(difference: Difference) -> list[str]:
         return [f"its keys are {seen.keys}; due are {due.keys}"]
     if due.kind in ("tensor", "array"):
         return list(_value_facts(difference))
+    if seen.kind == due.kind == "number":
+        mine, theirs = _told_apart(seen.value, due.value)
+        return [f"it is {mine}; due is {theirs}"]
     return [f"it is {describe(seen)}; due is {describe(due)}"]
 
 
@@ -273,6 +293,7 @@ def subject(difference: Difference, names: tuple[str, ...]) -> str:
         name = names[index] if index < len(names) else f"input {index + 1}"
         return f"`{name}`"
     where = "".join(f"[{step}]" for step in difference.path)
+    where = f", item {where}" if where else ""
     if difference.observation == "result":
         return f"the result{where}"
     return f"{difference.observation}{where}"

@@ -202,7 +202,7 @@ def _composed(answers: list[Signature], runs: list[Trial]) -> tuple[Misconceptio
 
 def error_words(seen: Seen) -> str:
     """Tell an error that ended a last step: the student's line, then the message."""
-    told = f"    {seen.type}: {seen.value}"
+    told = f"    {seen.type}: {seen.value}" if seen.value else f"    {seen.type}"
     if not seen.own:
         return f"Your code ran, but using what it gives raises an error:\n\n{told}"
     return f"Line {seen.line} of your code raises an error:\n\n    {seen.keys[0]}\n\n{told}"
@@ -249,6 +249,19 @@ def _result_words(difference: Difference, fields: frozenset[str]) -> str:
     return f"the result is {kind}" + (f" of the right {' and '.join(order)}" if order else "")
 
 
+def _left_behind(runs: list[Trial], seen: list[Signature]) -> str:
+    """Say what the answer leaves changed for all other code, if that explains why it is wrong.
+
+    An error in the student's own lines comes first: what it prevented may have put things back.
+    """
+    for trial, signature in zip(runs, seen, strict=True):
+        error = signature.error
+        cause = not error or not error.own or "does not require grad" in str(error.value)
+        if signature.left and signature.left != trial.due.left and cause:
+            return signature.left
+    return ""
+
+
 def _wrong(
     exercise: Exercise, answer: Any, runs: list[Trial], seen: list[Signature], prints: list[str]
 ) -> Finding:
@@ -261,6 +274,8 @@ def _wrong(
     if not mistakes:
         mistakes = _composed(seen, runs)
         together = bool(mistakes)
+    if not mistakes and (left := _left_behind(runs, seen)):
+        return Finding(exercise, WRONG, reason=left)
     error = signature.error
     outcome = KNOWN_MISTAKE if mistakes else ERROR if error and error.own else WRONG
     return Finding(
@@ -274,7 +289,7 @@ def _wrong(
         right=_right_so_far(exercise, signature, trial.due),
         inputs=make_inputs(exercise.probes[trial.index], trial.seed),
         outside=_outside_data(answer),
-        blank=source.blank_line(answer),
+        blank=None if mistakes else source.blank_line(answer),
         printed=prints[shown],
     )
 
@@ -301,6 +316,8 @@ def _judge(exercise: Exercise, answer: Any, seed: int, caught: io.StringIO) -> F
         seen.append(signature)
         prints.append(caught.getvalue()[before:])
         right = right and agree(signature, trial.due, fields)
+    if right and (left := _left_behind(runs, seen)):
+        return Finding(exercise, WRONG, reason=f"What comes back is right. {left}")
     if right:
         return Finding(exercise, PASSED)
     return _wrong(exercise, answer, runs, seen, prints)

@@ -15,7 +15,7 @@ import torch
 
 from firstlight.checking import limits
 from firstlight.checking.exercise import Answer, Exercise, Probe
-from firstlight.checking.undisturbed import keeping_globals
+from firstlight.checking.undisturbed import KeepingSettings, keeping_globals
 
 INPUTS_AFTER = "the inputs afterwards"
 LONGEST = 600  # characters of an error's message that are kept
@@ -54,9 +54,14 @@ class Seen:
 
 @dataclass(frozen=True, eq=False)
 class Signature:
-    """Everything observed in one run: the observations in the driver's order."""
+    """Everything observed in one run: the observations in the driver's order.
+
+    `left` says in one sentence which default of the whole session, such as the grad mode, the answer
+    left changed; the run has put it back.
+    """
 
     observations: dict[str, Seen]
+    left: str = ""
 
     @property
     def error(self) -> Seen | None:
@@ -187,19 +192,21 @@ def _data(inputs: tuple[Any, ...]) -> dict[str, Any]:
 def run(exercise: Exercise, answer: Answer, probe: Probe, seed: int) -> Signature:
     """Run an answer once on fresh inputs and observe it.
 
-    An exception of the answer is an observation. `limits.OutOfTime` and an error in the probe
+    An exception of the answer is an observation, and so is a default of the session that it leaves
+    changed; it is put back at once, so that no other run meets it. `limits.OutOfTime` and an error in the probe
     itself pass through.
     """
     inputs = make_inputs(probe, seed)
     torch.manual_seed(seed)
     np.random.seed(seed)
+    settings = KeepingSettings()
     try:
-        with keeping_globals(answer):
+        with settings, keeping_globals(answer):
             observed = dict(exercise.driver(answer, *inputs))
     except (limits.OutOfTime, KeyboardInterrupt):
         raise
     except BaseException as error:  # also SystemExit, and whatever a student derives from it
-        return Signature({"error": see_error(error, answer)})
+        return Signature({"error": see_error(error, answer)}, settings.left)
     seen = {name: _see_anything(value, inputs) for name, value in observed.items()}
     seen[INPUTS_AFTER] = _see_anything(_data(inputs))
-    return Signature(seen)
+    return Signature(seen, settings.left)

@@ -139,7 +139,11 @@ def card(headline: str, sections: tuple[Section, ...], *, good: bool = False) ->
 
 
 def _names(finding: Finding) -> tuple[str, ...]:
-    return tuple(inspect.signature(finding.exercise.reference).parameters)
+    """Name the inputs: a function's parameters, or for a class what its driver is handed."""
+    exercise = finding.exercise
+    if exercise.kind == "class":
+        return tuple(inspect.signature(exercise.driver).parameters)[1:]
+    return tuple(inspect.signature(exercise.reference).parameters)
 
 
 def _row(name: str, seen: Seen) -> tuple[str, str, str] | None:

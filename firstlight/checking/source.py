@@ -42,23 +42,31 @@ def plain(definition: Callable[..., Any]) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+@functools.cache
+def _classes(text: str) -> tuple[tuple[str, int, int | None], ...]:
+    """List the classes of a file: name, first and last line."""
+    nodes = ast.walk(ast.parse(text))
+    return tuple((n.name, n.lineno, n.end_lineno) for n in nodes if isinstance(n, ast.ClassDef))
+
+
 def _lines_of(definition: Callable[..., Any]) -> str:
-    """Return the lines of a definition, of a notebook's class too, which `inspect` finds no file of.
+    """Return the lines of a definition.
+
+    Classes are found through their methods: `inspect` finds none in a notebook, and parses a whole
+    file anew for each.
 
     Raises:
         OSError: if the source cannot be found.
     """
-    try:
+    if not inspect.isclass(definition):
         return inspect.getsource(definition)
-    except (OSError, TypeError):
-        if not inspect.isclass(definition):
-            raise
     for method in _methods(definition).values():
         lines = linecache.getlines(method.__code__.co_filename)
-        for node in ast.walk(ast.parse("".join(lines))):
-            if isinstance(node, ast.ClassDef) and node.name == definition.__name__:
-                return "".join(lines[node.lineno - 1 : node.end_lineno])
-    raise OSError(f"the source of {definition.__name__} cannot be found")
+        at = method.__code__.co_firstlineno
+        for name, first, last in _classes("".join(lines)):
+            if name == definition.__name__ and first <= at <= (last or 0):
+                return "".join(inspect.getblock(lines[first - 1 :]))
+    return inspect.getsource(definition)
 
 
 def own_text(answer: Any, name: str) -> str | None:

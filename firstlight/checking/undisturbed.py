@@ -24,6 +24,11 @@ Settings = dict[str, Any]
 def _settings() -> Settings:
     """Note what a student's code might set for the whole session."""
     return {
+        "grad": torch.is_grad_enabled(),
+        "dtype": torch.get_default_dtype(),
+        "threads": torch.get_num_threads(),
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "anomaly": torch.is_anomaly_enabled(),
         "device": torch.get_default_device(),
         "matmul": torch.get_float32_matmul_precision(),
         "torch print": copy.copy(torch._tensor_str.PRINT_OPTS),
@@ -36,6 +41,13 @@ def _settings() -> Settings:
 
 def _restore_settings(kept: Settings) -> None:
     """Set back whatever has changed."""
+    torch.set_grad_enabled(kept["grad"])
+    torch.set_default_dtype(kept["dtype"])
+    if torch.get_num_threads() != kept["threads"]:
+        torch.set_num_threads(kept["threads"])
+    if torch.are_deterministic_algorithms_enabled() != kept["deterministic"]:
+        torch.use_deterministic_algorithms(kept["deterministic"])
+    torch.autograd.set_detect_anomaly(kept["anomaly"])
     if torch.get_default_device() != kept["device"]:
         torch.set_default_device(kept["device"])
     torch.set_float32_matmul_precision(kept["matmul"])
@@ -45,6 +57,42 @@ def _restore_settings(kept: Settings) -> None:
     sys.setrecursionlimit(kept["recursion"])
     if Path.cwd() != kept["folder"]:
         os.chdir(kept["folder"])
+
+
+def _left_behind(kept: Settings) -> str:
+    """Say which default that other code relies on has changed; empty if none has."""
+    if kept["grad"] and not torch.is_grad_enabled():
+        return (
+            "Your code leaves gradients switched off for all code that runs after it: "
+            "`with torch.no_grad():` switches them off and on again by itself."
+        )
+    if torch.get_default_dtype() != kept["dtype"]:
+        name = str(torch.get_default_dtype()).removeprefix("torch.")
+        return (
+            f"Your code leaves the default dtype at {name} for all code that runs after it: "
+            "give a dtype to the tensors that need it, and leave the default alone."
+        )
+    if torch.get_default_device() != kept["device"]:
+        return (
+            f"Your code leaves the default device at {torch.get_default_device()} for all code that "
+            "runs after it: give a device to the tensors that need it, and leave the default alone."
+        )
+    return ""
+
+
+class KeepingSettings:
+    """Put back what the code inside sets for the whole session; `left` says in a sentence what it was."""
+
+    def __init__(self) -> None:
+        self.left = ""
+
+    def __enter__(self) -> KeepingSettings:
+        self._kept = _settings()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.left = _left_behind(self._kept)
+        _restore_settings(self._kept)
 
 
 @contextlib.contextmanager
@@ -79,10 +127,6 @@ def undisturbed(*, silent: bool = True) -> Iterator[io.StringIO]:
     default dtype and device, grad mode, thread count, deterministic and anomaly modes.
     """
     caught = io.StringIO()
-    dtype = torch.get_default_dtype()
-    threads = torch.get_num_threads()
-    deterministic = torch.are_deterministic_algorithms_enabled()
-    anomaly = torch.is_anomaly_enabled()
     python_state, numpy_state = random.getstate(), np.random.get_state()
     settings = _settings()
     cuda = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call, unused-ignore]
@@ -97,12 +141,6 @@ def undisturbed(*, silent: bool = True) -> Iterator[io.StringIO]:
         try:
             yield caught
         finally:
-            torch.set_default_dtype(dtype)
-            if torch.get_num_threads() != threads:
-                torch.set_num_threads(threads)
-            if torch.are_deterministic_algorithms_enabled() != deterministic:
-                torch.use_deterministic_algorithms(deterministic)
-            torch.autograd.set_detect_anomaly(anomaly)
             _restore_settings(settings)
             random.setstate(python_state)
             np.random.set_state(numpy_state)
