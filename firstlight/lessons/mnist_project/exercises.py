@@ -1,15 +1,17 @@
 """What the student writes in lesson 6, Project: MNIST, and every known way to get it wrong."""
 
-# mypy does not see what a decorator makes of a class: an exercise.
-# mypy: disable-error-code="attr-defined,type-arg,no-untyped-def"
+# mypy does not see what a decorator makes of a class, an exercise, nor what a dict of texts holds.
+# mypy: disable-error-code="arg-type,attr-defined,type-arg,no-untyped-def"
 
 import gzip
 import math
 import random
 import struct
+import sys
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +24,12 @@ from torch.optim.optimizer import (
     register_optimizer_step_pre_hook,
 )
 from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import DataLoader, Dataset, TensorDataset, default_collate
 from tqdm import tqdm
+from tqdm.std import tqdm as Bar
 
+from firstlight import datasets
 from firstlight.checking import Extra, exercise
 from firstlight.datasets import load_mnist, read_idx
 
@@ -86,6 +91,16 @@ def the_size_of_mnist(g):
     return file_of(g, 2, 28, 28)
 
 
+@read_images.probe
+def one_wide_image(g):
+    return file_of(g, 1, 2, 300)
+
+
+@read_images.probe
+def more_images_than_two_bytes_count(g):
+    return file_of(g, 70_000, 1, 1)
+
+
 @read_images.alternative("Python's own `int.from_bytes` reads one size at a time.")
 def with_from_bytes(data):
     sizes = [int.from_bytes(data[start : start + 4], "big") for start in (4, 8, 12)]
@@ -124,16 +139,33 @@ def skipped_eight_bytes(data):
     return torch.tensor(pixels).reshape(count, rows, columns)
 
 
-@read_images.misconception(
-    title="Read the sizes from the wrong end",
-    why="Most processors put the smallest byte of a number first; IDX files put the biggest first. Read the "
+WRONG_END = {
+    "title": "Read the sizes from the wrong end",
+    "why": "Most processors put the smallest byte of a number first; IDX files put the biggest first. Read the "
     "other way round, a 2 becomes 33,554,432.",
-    next="Tell `struct` or NumPy that the biggest byte comes first.",
-    link="milestone-1-the-bytes",
-)
+    "next": "Tell `struct` or NumPy that the biggest byte comes first.",
+    "link": "milestone-1-the-bytes",
+}
+
+
+@read_images.misconception(**WRONG_END)
 def little_endian(data):
     count, rows, columns = struct.unpack("<3I", data[4:16])
     pixels = np.frombuffer(data, dtype=np.uint8, offset=16)
+    return torch.tensor(pixels).reshape(count, rows, columns)
+
+
+@read_images.misconception(**WRONG_END)
+def little_endian_with_numpy(data):
+    count, rows, columns = struct.unpack("<3I", data[4:16])
+    pixels = np.frombuffer(data, dtype=np.uint8, offset=16)
+    return torch.tensor(pixels.reshape(count, rows, columns))
+
+
+@read_images.misconception(**WRONG_END)
+def little_endian_counted(data):
+    count, rows, columns = struct.unpack("<3I", data[4:16])
+    pixels = np.frombuffer(data, dtype=np.uint8, offset=16, count=count * rows * columns)
     return torch.tensor(pixels).reshape(count, rows, columns)
 
 
@@ -150,29 +182,110 @@ def rows_and_columns_swapped(data):
     return torch.tensor(pixels).reshape(count, columns, rows)
 
 
-@read_images.misconception(
-    title="Took every image to be 28 × 28",
-    why="MNIST's images are 28 × 28 because its header says so. A reader that ignores the header fails on "
+ALWAYS_28 = {
+    "title": "Took every image to be 28 × 28",
+    "why": "MNIST's images are 28 × 28 because its header says so. A reader that ignores the header fails on "
     "every other file, or worse, cuts it into wrong pictures.",
-    next="Read rows and columns from the header.",
-    link="milestone-1-the-bytes",
-)
+    "next": "Read rows and columns from the header.",
+    "link": "milestone-1-the-bytes",
+}
+
+
+@read_images.misconception(**ALWAYS_28)
 def always_28(data):
     pixels = np.frombuffer(data, dtype=np.uint8, offset=16)
     return torch.tensor(pixels).reshape(-1, 28, 28)
 
 
+@read_images.misconception(**ALWAYS_28)
+def always_28_with_numpy(data):
+    pixels = np.frombuffer(data, dtype=np.uint8, offset=16)
+    return torch.tensor(pixels.reshape(-1, 28, 28))
+
+
+MAGIC_AS_COUNT = {
+    "title": "Took the magic number for the number of images",
+    "why": "The first four bytes say what kind of file it is: 08 and 03, which read as one number are 2,051. The three "
+    "sizes come after them, so everything was read four bytes too early.",
+    "next": "Begin to read the sizes at byte 4.",
+    "link": "milestone-1-the-bytes",
+}
+
+
+@read_images.misconception(**MAGIC_AS_COUNT)
+def magic_as_count(data):
+    count, rows, columns = struct.unpack(">3I", data[:12])
+    pixels = np.frombuffer(data, dtype=np.uint8, offset=16)
+    return torch.tensor(pixels).reshape(count, rows, columns)
+
+
+@read_images.misconception(**MAGIC_AS_COUNT)
+def magic_as_count_with_numpy(data):
+    count, rows, columns = struct.unpack(">3I", data[:12])
+    pixels = np.frombuffer(data, dtype=np.uint8, offset=16)
+    return torch.tensor(pixels.reshape(count, rows, columns))
+
+
 @read_images.misconception(
-    title="Read one byte of each size",
-    why="Each size takes four bytes. Its last byte alone is right up to 255 and then begins again at 0: of 300 "
-    "images, 44 are left.",
-    next="Put all four bytes of a size together.",
+    title="Axes of length 1 were dropped",
+    why="`squeeze` removes every axis of length 1. With many images nothing happens. With one image in the file, the "
+    "axis that counts images is gone.",
+    next="Return exactly the three axes that the header names.",
     link="milestone-1-the-bytes",
 )
+def squeezed(data):
+    count, rows, columns = struct.unpack(">3I", data[4:16])
+    pixels = np.frombuffer(data, dtype=np.uint8, offset=16)
+    return torch.tensor(pixels).reshape(count, rows, columns).squeeze()
+
+
+@read_images.misconception(
+    title="The pixels became whole numbers of eight bytes",
+    why="A Python list of ints says nothing about its dtype, and `torch.tensor` makes int64 of it. The pixels then take "
+    "eight times the memory, and what expects bytes meets another dtype.",
+    next="Say which dtype you want.",
+    link="milestone-1-the-bytes",
+)
+def pixels_from_a_list(data):
+    count, rows, columns = struct.unpack(">3I", data[4:16])
+    pixels = list(data[16:])
+    return torch.tensor(pixels).reshape(count, rows, columns)
+
+
+ONE_BYTE = {
+    "title": "Read one byte of each size",
+    "why": "Each size takes four bytes. Its last byte alone is right up to 255 and then begins again at 0: of 300 "
+    "images or columns, 44 are left.",
+    "next": "Put all four bytes of a size together.",
+    "link": "milestone-1-the-bytes",
+}
+
+
+@read_images.misconception(**ONE_BYTE)
 def one_byte_sizes(data):
     count, rows, columns = data[7], data[11], data[15]
     pixels = np.frombuffer(data, dtype=np.uint8, offset=16)
     return torch.tensor(pixels).reshape(count, rows, columns)
+
+
+@read_images.misconception(**ONE_BYTE)
+def one_byte_rows_and_columns(data):
+    count, rows, columns = int.from_bytes(data[4:8], "big"), data[11], data[15]
+    pixels = np.frombuffer(data, dtype=np.uint8, offset=16)
+    return torch.tensor(pixels.reshape(count, rows, columns))
+
+
+@read_images.misconception(
+    title="Read two bytes of each size",
+    why="Two bytes count up to 65,535 and then begin again at 0: of 70,000 images, 4,464 are left. MNIST's 60,000 fit, so "
+    "nothing shows it there.",
+    next="Put all four bytes of a size together.",
+    link="milestone-1-the-bytes",
+)
+def two_byte_sizes(data):
+    count, rows, columns = (256 * data[place] + data[place + 1] for place in (6, 10, 14))
+    pixels = np.frombuffer(data, dtype=np.uint8, offset=16)
+    return torch.tensor(pixels.reshape(count, rows, columns))
 
 
 @read_images.misconception(
@@ -247,10 +360,15 @@ def read_two_files(answer, images, labels):
         for path, values in zip(paths, (images, labels), strict=True):
             path.write_bytes(gzip.compress(idx_bytes(values), compresslevel=1))
         dataset = answer(*paths)
-    image, label = dataset[2]
+    try:  # the files are gone now
+        image, label = dataset[2]
+        length = len(dataset)
+    except FileNotFoundError:
+        return {"the files are read once, when the data set is made": False}
     image = image.clone() if isinstance(image, torch.Tensor) else image
     return {
-        "the length": len(dataset),
+        "the files are read once, when the data set is made": True,
+        "the length": length,
         "image 2": image,
         "the labels of a batch": default_collate([label, dataset[0][1]]),
         "image 2, read again": dataset[2][0],
@@ -258,8 +376,8 @@ def read_two_files(answer, images, labels):
     }
 
 
-def small_data_set(g, count):
-    images = torch.randint(0, 256, (count, 28, 28), generator=g, dtype=torch.uint8)
+def small_data_set(g, count, darkest=0, brightest=255):
+    images = torch.randint(darkest, brightest + 1, (count, 28, 28), generator=g, dtype=torch.uint8)
     labels = 1 + torch.randperm(9, generator=g)[:count].to(torch.uint8)
     return images, labels
 
@@ -272,6 +390,13 @@ def three_digits(g):
 @MnistDataset.probe
 def seven_digits(g):
     return small_data_set(g, 7)
+
+
+@MnistDataset.probe
+def four_grey_digits(g):  # nothing in this file is black or white
+    images, labels = small_data_set(g, 4, darkest=20, brightest=100)
+    images[0] += 50  # the brightest of the file is not in image 2
+    return images, labels
 
 
 @MnistDataset.alternative("All floats at once: quicker to read, four times the memory.")
@@ -513,6 +638,80 @@ class DividedInPlace(Dataset):
         return image[None], label
 
 
+class FromFiles(Dataset):
+    """Hold the two files, as the order asks, and count the labels; what an item is, is still open."""
+
+    def __init__(self, images_path, labels_path):
+        self.images = read_idx(gzip.decompress(images_path.read_bytes()))
+        self.labels = read_idx(gzip.decompress(labels_path.read_bytes()))
+
+    def __len__(self):
+        return len(self.labels)
+
+
+@MnistDataset.misconception(
+    title="Each picture divided by its own brightest pixel",
+    why="The scale of a byte is fixed: 255 is white. A grey picture, divided by its own maximum, becomes as bright as all "
+    "the others, and a 1 in the result no longer means white.",
+    next="Divide by the largest value that a byte can have.",
+    link="milestone-1-the-bytes",
+)
+class ByTheImagesMaximum(FromFiles):
+    def __getitem__(self, index):
+        image = self.images[index].float()
+        label = int(self.labels[index])
+        return image[None] / image.max(), label
+
+
+@MnistDataset.misconception(
+    title="The pixels divided by the brightest of the file",
+    why="MNIST's training file happens to hold a 255, so there it looks right. In a file of grey pictures another pixel is "
+    "the brightest, and the same byte becomes another number.",
+    next="Divide by the largest value that a byte can have.",
+    link="milestone-1-the-bytes",
+)
+class ByTheFilesMaximum(FromFiles):
+    def __getitem__(self, index):
+        image = self.images[index].float() / self.images.max()
+        label = int(self.labels[index])
+        return image[None], label
+
+
+@MnistDataset.misconception(
+    title="Each picture stretched from its darkest to its brightest pixel",
+    why="0 is due where the byte is 0, and 1 where it is 255. Stretching moves both ends of every picture, so that grey "
+    "becomes black or white.",
+    next="Divide by the largest value that a byte can have, and subtract nothing.",
+    link="milestone-1-the-bytes",
+)
+class StretchedImage(FromFiles):
+    def __getitem__(self, index):
+        image = self.images[index].float()
+        image = (image - image.min()) / (image.max() - image.min())
+        label = int(self.labels[index])
+        return image[None], label
+
+
+@MnistDataset.misconception(
+    title="The files are read again for every item",
+    why="For each single picture the whole file is read and unpacked again, 60,000 times in one epoch. And the data set "
+    "breaks as soon as the files are moved.",
+    next="Read both files in `__init__`, and keep what they hold.",
+    link="milestone-1-the-bytes",
+    shows="the files are read once, when the data set is made",
+)
+class ReadEveryTime(Dataset):
+    def __init__(self, images_path, labels_path):
+        self.paths = images_path, labels_path
+
+    def __len__(self):
+        return len(read_idx(gzip.decompress(self.paths[1].read_bytes())))
+
+    def __getitem__(self, index):
+        images, labels = (read_idx(gzip.decompress(path.read_bytes())) for path in self.paths)
+        return images[index][None] / 255, int(labels[index])
+
+
 # Three sets ---------------------------------------------------------------------------------------
 
 
@@ -530,7 +729,7 @@ class DividedInPlace(Dataset):
 def split(images: torch.Tensor, labels: torch.Tensor, held_out: int, seed: int):
     """Set some examples apart for validation.
 
-    images: (N, …). labels: (N,). held_out: how many examples to set apart. seed: an int.
+    images: (N, …). labels: (N,). held_out: how many examples to set apart, perhaps 0. seed: an int.
     Returns two pairs: (training images, training labels), (validation images, validation labels).
     Which examples are held out is drawn at random. Every example lands in exactly one part, and
     image and label stay together. The same seed gives the same split, another seed another one,
@@ -580,14 +779,19 @@ def split_and_count(answer, images, labels, held_out, seed):
     parts = answer(images, labels, held_out, seed)
     if form(parts) != PAIRS:
         return {"what comes back": form(parts)}
+    if parts[0][1].dim() != 1:
+        return {"what comes back": "((images, images), (labels, labels))"}
     comes_next = next_of_the_world()
     changed = [name for name in due_next if comes_next[name] != due_next[name]]
     (kept, kept_labels), (apart, apart_labels) = parts
     trained = {int(image.flatten()[0]) for image in kept}  # each image carries its own number
     held = {int(image.flatten()[0]) for image in apart}
     (again, _), _ = answer(images, labels, held_out, seed)
+    all_kept = True
     _, (other, _) = answer(images, labels, held_out, seed + 1)
-    ends = {*range(held_out)}, {*range(len(images) - held_out, len(images))}
+    where = places(sorted(held), len(images))
+    with suppress(Exception):  # to refuse is no mistake, to give all away is one
+        all_kept = len(answer(images, labels, 0, seed)[0][0]) == len(images)
     return {
         "what comes back": form(parts),
         "the number of training images": len(kept),
@@ -598,11 +802,22 @@ def split_and_count(answer, images, labels, held_out, seed):
             torch.equal(own, pictures.flatten(1)[:, 0] % 10)
             for pictures, own in ((kept, kept_labels), (apart, apart_labels))
         ),
-        "the validation images are a random choice": held not in ends,
+        "where the validation images lie in the file": where,
         "the same seed gives the same split": torch.equal(kept, again),
         "another seed gives another split": not torch.equal(apart, other),
+        "with nothing held out, all images are for training": all_kept,
         "shared random numbers that the split changed": ", ".join(changed) or "none",
     }
+
+
+def places(held, count):
+    """Say where the held-out numbers lie: at an end, in one block, at regular distances, or anywhere."""
+    gaps = [(after - before) % count for before, after in pairwise(held)]
+    if set(gaps) != {1} and len({*gaps, (held[0] - held[-1]) % count}) > 2:
+        return "anywhere"
+    if set(gaps) != {1}:
+        return "at regular distances"
+    return "at an end" if held[0] == 0 or held[-1] == count - 1 else "in one block"
 
 
 def numbered_images(count):
@@ -771,6 +986,95 @@ def ignored_the_seed(images, labels, held_out, seed):
 
 
 @split.misconception(
+    title="Reset Python's random numbers for everybody",
+    why="`random.seed` sets the one generator behind all functions of the module `random`. Whatever draws from it after "
+    "your split repeats itself.",
+    next="Let the split draw from a generator of its own.",
+    link="milestone-2-three-sets-that-never-mix",
+)
+def seeded_pythons_world(images, labels, held_out, seed):
+    random.seed(seed)
+    order = torch.tensor(random.sample(range(len(images)), len(images)))
+    apart, kept = order[:held_out], order[held_out:]
+    return (images[kept], labels[kept]), (images[apart], labels[apart])
+
+
+@split.misconception(
+    title="The same split whatever the seed",
+    why="A seed that is written into the function, or a generator that is never given one, repeats one and the same split "
+    "for ever. Nobody can ask for a second one to see how much depends on the choice.",
+    next="Give the generator the `seed` that was passed in.",
+    link="milestone-2-three-sets-that-never-mix",
+    shows="another seed gives another split",
+)
+def always_the_same_split(images, labels, held_out, seed):
+    generator = torch.Generator().manual_seed(42)
+    order = torch.randperm(len(images), generator=generator)
+    apart, kept = order[:held_out], order[held_out:]
+    return (images[kept], labels[kept]), (images[apart], labels[apart])
+
+
+@split.misconception(
+    title="One block, cut out at a random place",
+    why="Only the place is drawn. Neighbours in a file are often alike, of one class or from one writer, and a block takes "
+    "them all to one side.",
+    next="Draw every example on its own: a random order of all the indices.",
+    link="milestone-2-three-sets-that-never-mix",
+    shows="where the validation images lie in the file",
+)
+def one_random_block(images, labels, held_out, seed):
+    generator = torch.Generator().manual_seed(seed)
+    start = torch.randint(1, len(images) - held_out, (1,), generator=generator).item()
+    apart = torch.zeros(len(images), dtype=torch.bool)
+    apart[start : start + held_out] = True
+    return (images[~apart], labels[~apart]), (images[apart], labels[apart])
+
+
+@split.misconception(
+    title="Took every k-th example",
+    why="Steps of one length are no random choice. A file with a rhythm, such as the ten digits in turn, then gives a "
+    "validation set that holds some of them and never the others.",
+    next="Draw a random order of all the indices, then cut.",
+    link="milestone-2-three-sets-that-never-mix",
+    shows="where the validation images lie in the file",
+)
+def every_kth(images, labels, held_out, seed):
+    step = len(images) // max(held_out, 1)
+    apart = torch.zeros(len(images), dtype=torch.bool)
+    apart[torch.arange(seed % step, len(images), step)[:held_out]] = True
+    return (images[~apart], labels[~apart]), (images[apart], labels[apart])
+
+
+@split.misconception(
+    title="Counted from the end, and -0 is the beginning",
+    why="`order[-held_out:]` holds the last `held_out` indices, except for 0: minus 0 is 0, and `order[0:]` is everything. "
+    "Then nothing is left to train on.",
+    next="Cut at a place that is counted from the front.",
+    link="milestone-2-three-sets-that-never-mix",
+    shows="with nothing held out, all images are for training",
+)
+def counted_from_the_end(images, labels, held_out, seed):
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(images), generator=generator)
+    apart, kept = order[-held_out:], order[:-held_out]
+    return (images[kept], labels[kept]), (images[apart], labels[apart])
+
+
+@split.misconception(
+    title="Images with images, labels with labels",
+    why="The two pairs are the two sets: each holds the images of a set and their labels. Paired the other way, whoever "
+    "unpacks the training set gets two batches of pictures and no answers.",
+    next="Put into one tuple what is used together.",
+    link="milestone-2-three-sets-that-never-mix",
+)
+def paired_by_kind(images, labels, held_out, seed):
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(images), generator=generator)
+    apart, kept = order[:held_out], order[held_out:]
+    return (images[kept], images[apart]), (labels[kept], labels[apart])
+
+
+@split.misconception(
     title="Four tensors instead of two pairs",
     why="The order asks for (images, labels) twice, so that a pair can be handed on as one thing. Four loose "
     "tensors invite mixing them up.",
@@ -808,6 +1112,15 @@ def standardise(images: torch.Tensor, train_images: torch.Tensor) -> torch.Tenso
     # end solution
 
 
+@standardise.drive
+def standardise_twice(answer, images, train_images):
+    other = train_images // 2  # another training set, and a darker one
+    return {
+        "result": answer(images, train_images),
+        "the result for another training set": answer(images, other),
+    }
+
+
 def pictures(g, count, brightest):
     """Make pictures with a black border, as MNIST has, some pixels of which are never lit."""
     images = torch.zeros(count, 28, 28, dtype=torch.uint8)
@@ -824,15 +1137,19 @@ def darker_than_the_training_set(g):
 
 @standardise.probe
 def brighter_than_the_training_set(g):
-    images = pictures(g, 5, 250)
-    images[:, 0, 0] = 200  # a pixel that no training image lights
-    return images, pictures(g, 60, 120)
+    return pictures(g, 5, 250), pictures(g, 60, 120)
 
 
 @standardise.probe
 def the_training_set_itself(g):
     images = pictures(g, 50, 256)
     return images, images.clone()
+
+
+@standardise.probe
+def a_training_set_that_grows_brighter(g):
+    dark, bright = pictures(g, 1000, 40), pictures(g, 90, 256)
+    return pictures(g, 2, 256), torch.cat([dark, bright])
 
 
 @standardise.alternative(
@@ -876,6 +1193,61 @@ def pooled_statistics(images, train_images):
 
 
 @standardise.misconception(
+    title="A mean and a deviation for every pixel, with something added to save it",
+    why="A small number in the denominator prevents 0 / 0 at the border. It is still another method: each pixel is now "
+    "measured against itself, and one that is seldom lit counts as much as the middle of the digit.",
+    next="Reduce over all axes: two numbers are due, not two pictures.",
+    link="milestone-2-three-sets-that-never-mix",
+)
+def per_pixel_guarded(images, train_images):
+    train_pixels = train_images / 255
+    centred = images / 255 - train_pixels.mean(0)
+    return (centred / (train_pixels.std(0) + 1e-8))[:, None]
+
+
+@standardise.misconception(
+    title="MNIST's own numbers, written in",
+    why="0.1307 and 0.3081 are the mean and the deviation of MNIST's 60,000 training images, as many tutorials give them. "
+    "They do not fit your 50,000 exactly, and another data set not at all.",
+    next="Compute both numbers from `train_images`.",
+    link="milestone-2-three-sets-that-never-mix",
+)
+def mnists_numbers(images, train_images):
+    centred = images / 255 - 0.1307
+    return (centred / 0.3081)[:, None]
+
+
+REMEMBERED: dict = {}
+
+
+@standardise.misconception(
+    title="Remembers the training set of its first call",
+    why="The statistics are computed once and kept outside the function. A second call with another training set gets "
+    "the numbers of the first.",
+    next="Let the function compute everything from its arguments.",
+    link="milestone-2-three-sets-that-never-mix",
+    shows="the result for another training set",
+)
+def remembers_the_first(images, train_images):
+    train_pixels = REMEMBERED.setdefault("pixels", train_images) / 255
+    centred = images / 255 - train_pixels.mean()
+    return (centred / train_pixels.std())[:, None]
+
+
+@standardise.misconception(
+    title="Statistics of the first thousand only",
+    why="The first images of a file are a sample like any other only if the file is in random order. Here the later ones "
+    "are brighter.",
+    next="Use all of `train_images`.",
+    link="milestone-2-three-sets-that-never-mix",
+)
+def of_the_first_thousand(images, train_images):
+    train_pixels = train_images[:1000] / 255
+    centred = images / 255 - train_pixels.mean()
+    return (centred / train_pixels.std())[:, None]
+
+
+@standardise.misconception(
     title="A mean and a deviation for every pixel",
     why="A pixel of the border is 0 in every training image. Its standard deviation is 0 as well, and 0 / 0 is NaN. "
     "One NaN is enough to spoil every weight.",
@@ -902,16 +1274,26 @@ def per_image(images, train_images):
     return centred / pixels.std(axes, keepdim=True)
 
 
-@standardise.misconception(
-    title="Divided by the variance",
-    why="The variance is the square of the standard deviation. After dividing by it, the pixels' standard "
+THE_VARIANCE = {
+    "title": "Divided by the variance",
+    "why": "The variance is the square of the standard deviation. After dividing by it, the pixels' standard "
     "deviation is 1 only if it was 1 before.",
-    next="Divide by the standard deviation.",
-    link="milestone-2-three-sets-that-never-mix",
-)
+    "next": "Divide by the standard deviation.",
+    "link": "milestone-2-three-sets-that-never-mix",
+}
+
+
+@standardise.misconception(**THE_VARIANCE)
 def by_the_variance(images, train_images):
     train_pixels = train_images / 255
     centred = images / 255 - train_pixels.mean()
+    return (centred / train_pixels.var())[:, None]
+
+
+@standardise.misconception(**THE_VARIANCE)
+def by_the_variance_of_bytes(images, train_images):
+    train_pixels = train_images.float()
+    centred = images - train_pixels.mean()
     return (centred / train_pixels.var())[:, None]
 
 
@@ -946,6 +1328,19 @@ def only_centred(images, train_images):
 def two_scales(images, train_images):
     train_pixels = train_images / 255
     centred = images - train_pixels.mean()
+    return (centred / train_pixels.std())[:, None]
+
+
+@standardise.misconception(
+    title="Statistics of bytes, pixels in 0…1",
+    why="The mean and the deviation were computed from pixels in 0…255 and applied to pixels in 0…1. Against such a "
+    "deviation all pixels are nearly equal: the picture is gone.",
+    next="Divide by 255 on both sides, or on neither.",
+    link="milestone-2-three-sets-that-never-mix",
+)
+def two_scales_turned_round(images, train_images):
+    train_pixels = train_images.float()
+    centred = images / 255 - train_pixels.mean()
     return (centred / train_pixels.std())[:, None]
 
 
@@ -991,7 +1386,7 @@ def cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
     logits: (N, C), any numbers, also very large ones. labels: (N,) int64, from 0 to C - 1.
     Returns a tensor without axes: the mean over the rows of minus the log of the probability that
-    softmax gives to the row's label.
+    softmax gives to the row's label. It can be trained on: `backward` leads from it to the logits.
     """
     # solution:
     log_probabilities = logits - logits.logsumexp(1, keepdim=True)
@@ -1000,29 +1395,90 @@ def cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     # end solution
 
 
+class LossCalls(TorchFunctionMode):
+    """Note which loss functions of PyTorch's are called inside, and with which labels."""
+
+    NAMES = ("cross_entropy", "nll_loss", "kl_div", "cross_entropy_loss", "nll_loss_nd")
+
+    def __init__(self):
+        super().__init__()
+        self.labels = []
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        name = getattr(function, "__name__", "").removesuffix(".default")
+        if name in self.NAMES:
+            given = args[1] if len(args) > 1 else (kwargs or {}).get("target")
+            self.labels += [given] if torch.is_grad_enabled() else []
+        return function(*args, **(kwargs or {}))
+
+
+class LossOperations(TorchDispatchMode):
+    """Note whether PyTorch's kernel for a loss runs inside, whoever calls it and how."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = False
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.seen = self.seen or "nll_loss" in function.name()
+        return function(*args, **(kwargs or {}))
+
+
+def size_of(loss, due):
+    """Say of the loss of huge logits whether it is right, and if not, where it went."""
+    if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
+        return form(loss)
+    loss = loss.detach().double()
+    if torch.allclose(loss, due, rtol=1e-7):
+        return f"{due.item():g}"
+    if not loss.isfinite():
+        return {"nan": "NaN", "inf": "infinite"}.get(str(loss.item()), "minus infinity")
+    return "too small" if loss < due else "too large"
+
+
+@cross_entropy.drive
+def ask_for_a_loss(answer, logits, labels):
+    given = logits.clone().requires_grad_() + 0  # no leaf, so that writing into it is no error
+    before = given._version
+    with LossCalls() as calls, LossOperations() as operations:
+        loss = answer(given, labels)
+    recorded = isinstance(loss, torch.Tensor) and loss.requires_grad
+    watched = {
+        "`backward` leads from the loss to the logits": recorded,
+        "a loss function of PyTorch's is called": bool(calls.labels) or operations.seen,
+        "the logits are written into": given._version != before,
+    }
+    if logits.abs().max() > 100:
+        due = F.cross_entropy(logits, labels)
+        return {"the loss of huge logits": size_of(loss, due), **watched}
+    slopes = None
+    if recorded and loss.numel() == 1:
+        (slopes,) = torch.autograd.grad(loss, given, allow_unused=True)
+    return {"result": loss, **watched, "the gradient at the logits": slopes}
+
+
 @cross_entropy.probe
 def two_rows(g):
-    logits = torch.tensor([[2.0, 0.0, -1.0], [0.5, 0.0, 0.0]], dtype=torch.float64)
-    return logits, torch.tensor([0, 2])
+    logits = torch.tensor([[2.0, 0.0, -1.0], [0.5, 0.25, 0.0]], dtype=torch.float64)
+    return logits, torch.tensor([0, 1])
 
 
 @cross_entropy.probe
 def as_many_rows_as_classes(g):
-    logits = 3 * torch.randn(4, 4, generator=g, dtype=torch.float64)
-    return logits, torch.randint(0, 4, (4,), generator=g)
+    logits = 2 * torch.rand(4, 4, generator=g, dtype=torch.float64)
+    return logits, torch.tensor([2, 0, 3, 2])
 
 
 @cross_entropy.probe
-def huge_logits(g):
-    logits = 300 * torch.randn(6, 3, generator=g, dtype=torch.float64)
-    logits[0] = torch.tensor([1000.0, -1000.0, 0.0])  # sure and right: exp(1000) is infinite
-    logits[1] = torch.tensor([0.0, -1000.0, 400.0])  # sure and wrong: exp(-1400) is 0
-    return logits, torch.tensor([0, 1, 2, 1, 2, 0])
+def sure_and_right(g):  # exp(1000) is infinite
+    rows = [[1000.0, 999.0, 0.0], [-800.0, 0.0, 900.0], [-5.0, -6.0, 0.0]]
+    return torch.tensor(rows, dtype=torch.float64), torch.tensor([1, 2, 2])
 
 
-@cross_entropy.alternative("This is what you will use from now on.")
-def with_pytorch(logits, labels):
-    return F.cross_entropy(logits, labels)
+@cross_entropy.probe
+def sure_and_wrong(g):  # exp(-1400) is 0
+    logits = torch.tensor([[0.0, -1000.0, 400.0], [300.0, 1.0, 0.0]], dtype=torch.float64)
+    return logits, torch.tensor([1, 0])
 
 
 @cross_entropy.alternative("The largest logit may be taken out by hand.")
@@ -1049,6 +1505,104 @@ def log_of_softmax(logits, labels):
     log_probabilities = logits.softmax(1).log()
     picked = log_probabilities[torch.arange(len(labels)), labels]
     return -picked.mean()
+
+
+@cross_entropy.misconception(
+    title="PyTorch's own loss function",
+    why="The number is right, and from now on you will get it this way. Here the point is to see once what is in it, "
+    "because its traps, overflow and a second softmax, come from what is in it.",
+    next="Write the formula with `logsumexp`.",
+    link="milestone-4-loss-and-accuracy",
+    shows="a loss function of PyTorch's is called",
+)
+def asked_pytorch(logits, labels):
+    return F.cross_entropy(logits, labels)
+
+
+@cross_entropy.misconception(
+    title="The loss of a sure mistake is capped",
+    why="`clamp`, a small number added before the log, or one put in the place of infinity keeps the loss finite. It also "
+    "keeps it from growing: beyond the cap a worse mistake costs no more, and there is hardly a gradient to learn from.",
+    next="Work with logs from the start, and nothing has to be saved.",
+    link="milestone-4-loss-and-accuracy",
+)
+def floored(logits, labels):
+    log_probabilities = logits.softmax(1).clamp(min=1e-12).log()
+    picked = log_probabilities[torch.arange(len(labels)), labels]
+    return -picked.mean()
+
+
+@cross_entropy.misconception(
+    title="The log of a sum that had become infinite",
+    why="On paper the log undoes the exp. In between, exp(1000) is infinite even in float64, and the log of infinity is "
+    "infinity.",
+    next="`logsumexp` takes the largest logit out first.",
+    link="milestone-4-loss-and-accuracy",
+)
+def log_of_an_infinite_sum(logits, labels):
+    log_probabilities = logits - logits.exp().sum(1, keepdim=True).log()
+    picked = log_probabilities[torch.arange(len(labels)), labels]
+    return -picked.mean()
+
+
+GUESSED = {
+    "title": "`one_hot` had to guess the number of classes",
+    "why": "Without a second argument `F.one_hot` makes as many columns as the largest label needs. A batch in which the "
+    "last class does not occur gives too few of them.",
+    "next": "Tell `one_hot` how many classes the logits have.",
+    "link": "milestone-4-loss-and-accuracy",
+}
+
+
+@cross_entropy.misconception(**GUESSED)
+def guessed_classes(logits, labels):
+    log_probabilities = logits - logits.logsumexp(1, keepdim=True)
+    return -(F.one_hot(labels) * log_probabilities).sum(1).mean()
+
+
+@cross_entropy.misconception(**GUESSED)
+def guessed_classes_on_the_right(logits, labels):
+    log_probabilities = logits - logits.logsumexp(1, keepdim=True)
+    return -(log_probabilities * F.one_hot(labels)).sum(1).mean()
+
+
+@cross_entropy.misconception(
+    title="A loss that cannot be trained on",
+    why="The value is right, but no operation was recorded on the way: `no_grad`, `detach` or a new tensor cut it off. "
+    "`backward` then finds no way to the logits, and the network behind them cannot learn.",
+    next="Compute with the logits as they come, from the first line to the last.",
+    link="milestone-4-loss-and-accuracy",
+    shows="`backward` leads from the loss to the logits",
+)
+def without_a_record(logits, labels):
+    log_probabilities = logits - logits.logsumexp(1, keepdim=True)
+    picked = log_probabilities[torch.arange(len(labels)), labels]
+    return -picked.mean().detach()
+
+
+@cross_entropy.misconception(
+    title="A Python number instead of a tensor",
+    why="`.item()` takes the number out of the tensor, and with it goes all that autograd knew. A float has no "
+    "`backward()`.",
+    next="Return the tensor. Take the number out where you print it.",
+    link="milestone-4-loss-and-accuracy",
+)
+def a_plain_number(logits, labels):
+    log_probabilities = logits - logits.logsumexp(1, keepdim=True)
+    picked = log_probabilities[torch.arange(len(labels)), labels]
+    return -picked.mean().item()
+
+
+@cross_entropy.misconception(
+    title="Nothing is returned",
+    why="The loss is computed and then forgotten: without `return` a function gives None.",
+    next="Return the loss.",
+    link="milestone-4-loss-and-accuracy",
+)
+def returned_no_loss(logits, labels):
+    log_probabilities = logits - logits.logsumexp(1, keepdim=True)
+    picked = log_probabilities[torch.arange(len(labels)), labels]
+    -picked.mean()
 
 
 @cross_entropy.misconception(
@@ -1185,13 +1739,13 @@ def add_up_to_one(logits):
 
 
 def watch_modes(network, modes, gradients):
-    """Note at every forward pass whether the network is in training mode and records gradients."""
+    """Note at every forward pass whether the network is in training mode and its result is recorded."""
 
-    def note(module, inputs):
+    def note(module, inputs, output):
         modes.append(module.training)
-        gradients.append(torch.is_grad_enabled())
+        gradients.append(output.requires_grad)
 
-    network.register_forward_pre_hook(note)
+    network.register_forward_hook(note)
 
 
 def loader_of(images, labels, batch_size):
@@ -1230,7 +1784,8 @@ def score(model: nn.Module, loader: DataLoader) -> tuple[float, float]:
 
     model: (B, …) -> logits (B, C). loader: gives (images, labels) batches; the last may be short.
     Returns the mean cross-entropy over all images and the fraction of right answers, two floats.
-    The network runs in eval mode, and no gradients are recorded.
+    The network runs in eval mode, and no gradients are recorded. In which mode it is handed back is
+    up to you; otherwise it stays as it is.
     """
     # solution:
     model.eval()
@@ -1249,8 +1804,12 @@ def score(model: nn.Module, loader: DataLoader) -> tuple[float, float]:
 def score_and_watch(answer, model, loader):
     modes, gradients = [], []
     watch_modes(model, modes, gradients)
-    before = running_statistics(model)
+    before, seed = running_statistics(model), 77_003
+    torch.manual_seed(seed)
+    plain = nn.Linear(4, 3)
     result = answer(model, loader)
+    images, labels = loader.dataset.tensors
+    answer(plain, loader_of(images.float(), labels, 4))
     shape = [type(part).__name__ for part in result] if isinstance(result, tuple | list) else None
     loss, accuracy = result if shape and len(shape) == 2 else (result, None)
     return {
@@ -1259,6 +1818,10 @@ def score_and_watch(answer, model, loader):
         "the network runs in eval mode": bool(modes) and not any(modes),
         "no gradients are recorded": bool(modes) and not any(gradients),
         "BatchNorm's running statistics stay": torch.equal(before, running_statistics(model)),
+        "the two numbers are Python floats": all(isinstance(n, float) for n in (loss, accuracy)),
+        "the weights keep their dtype": plain.weight.dtype == torch.float32,
+        "the weights can still be trained": all(p.requires_grad for p in model.parameters()),
+        "the shared random numbers are left alone": torch.initial_seed() == seed,
     }
 
 
@@ -1346,6 +1909,142 @@ def with_gradients(model, loader):
         total += F.cross_entropy(logits, labels).item() * len(labels)
         right += (logits.argmax(1) == labels).sum().item()
         seen += len(labels)
+    return total / seen, right / seen
+
+
+@score.misconception(
+    title="The network was frozen",
+    why="`requires_grad_(False)` turns the weights themselves into constants, and they stay so. Nothing is recorded now, "
+    "but the next training step on this network fails or does nothing.",
+    next="Switch the recording off for these lines only: `torch.no_grad()`.",
+    link="milestone-4-loss-and-accuracy",
+    shows="the weights can still be trained",
+)
+def froze_the_network(model, loader):
+    model.eval()
+    model.requires_grad_(False)
+    total, right, seen = 0.0, 0, 0
+    for images, labels in loader:
+        logits = model(images)
+        total += F.cross_entropy(logits, labels).item() * len(labels)
+        right += (logits.argmax(1) == labels).sum().item()
+        seen += len(labels)
+    return total / seen, right / seen
+
+
+@score.misconception(
+    title="The network was left in another dtype",
+    why="`model.double()` changes the network in place, and it stays changed. The next float32 batch meets float64 weights, "
+    "and the error names two dtypes.",
+    next="Leave the network as it is, or convert the logits.",
+    link="milestone-4-loss-and-accuracy",
+    shows="the weights keep their dtype",
+)
+def left_in_double(model, loader):
+    model.eval().double()
+    total, right, seen = 0.0, 0, 0
+    with torch.no_grad():
+        for images, labels in loader:
+            logits = model(images.double())
+            total += F.cross_entropy(logits, labels).item() * len(labels)
+            right += (logits.argmax(1) == labels).sum().item()
+            seen += len(labels)
+    return total / seen, right / seen
+
+
+@score.misconception(
+    title="Tensors instead of numbers",
+    why="The sums are still tensors, and so are the two results: whoever collects one for every epoch collects tensors, "
+    "on a GPU in the GPU's memory.",
+    next="`.item()` takes the number out of a tensor.",
+    link="milestone-4-loss-and-accuracy",
+    shows="the two numbers are Python floats",
+)
+def left_as_tensors(model, loader):
+    model.eval()
+    total, right, seen = 0.0, 0, 0
+    with torch.no_grad():
+        for images, labels in loader:
+            logits = model(images)
+            total += F.cross_entropy(logits, labels) * len(labels)
+            right += (logits.argmax(1) == labels).sum()
+            seen += len(labels)
+    return total / seen, right / seen
+
+
+@score.misconception(
+    title="NumPy's single precision instead of floats",
+    why="`np.float32` prints like a float and is none: it keeps seven digits, and `json`, for one, refuses it.",
+    next="`float(…)` or `.item()` gives a Python float.",
+    link="milestone-4-loss-and-accuracy",
+    shows="the two numbers are Python floats",
+)
+def numpys_float32(model, loader):
+    model.eval()
+    total, right, seen = 0.0, 0, 0
+    with torch.no_grad():
+        for images, labels in loader:
+            logits = model(images)
+            total += F.cross_entropy(logits, labels).item() * len(labels)
+            right += (logits.argmax(1) == labels).sum().item()
+            seen += len(labels)
+    return np.float32(total / seen), np.float32(right / seen)
+
+
+@score.misconception(
+    title="Means of batches, divided by the number of images",
+    why="A batch's loss is already divided by the batch's size. Summed up and divided by the number of images, it is "
+    "divided twice, and comes out too small by about the batch's size.",
+    next="Make a sum over images of each batch's loss, before you add it.",
+    link="milestone-4-loss-and-accuracy",
+)
+def divided_twice(model, loader):
+    model.eval()
+    total, right, seen = 0.0, 0, 0
+    with torch.no_grad():
+        for images, labels in loader:
+            logits = model(images)
+            total += F.cross_entropy(logits, labels).item()
+            right += (logits.argmax(1) == labels).sum().item()
+            seen += len(labels)
+    return total / seen, right / seen
+
+
+@score.misconception(
+    title="Nothing is returned",
+    why="Both numbers are computed and then forgotten: without `return` a function gives None.",
+    next="Return the two numbers, the loss first.",
+    link="milestone-4-loss-and-accuracy",
+)
+def returned_no_score(model, loader):
+    model.eval()
+    total, right, seen = 0.0, 0, 0
+    with torch.no_grad():
+        for images, labels in loader:
+            logits = model(images)
+            total += F.cross_entropy(logits, labels).item() * len(labels)
+            right += (logits.argmax(1) == labels).sum().item()
+            seen += len(labels)
+
+
+@score.misconception(
+    title="Seeded the random numbers that all code shares",
+    why="An evaluation in eval mode draws nothing, so it needs no seed. Set after every epoch, `manual_seed` makes "
+    "each epoch shuffle and drop out in the same way as the one before.",
+    next="Leave the seed to whoever starts the training.",
+    link="milestone-4-loss-and-accuracy",
+    shows="the shared random numbers are left alone",
+)
+def seeded_for_everybody(model, loader):
+    torch.manual_seed(0)
+    model.eval()
+    total, right, seen = 0.0, 0, 0
+    with torch.no_grad():
+        for images, labels in loader:
+            logits = model(images)
+            total += F.cross_entropy(logits, labels).item() * len(labels)
+            right += (logits.argmax(1) == labels).sum().item()
+            seen += len(labels)
     return total / seen, right / seen
 
 
@@ -1548,7 +2247,7 @@ def train_one_epoch(model: nn.Module, train_loader: DataLoader, optimizer, sched
 
     model: (B, …) -> logits (B, C), in whatever mode. train_loader: gives (images, labels) batches.
     optimizer: has the model's parameters. schedule: a learning rate schedule whose `step()` is
-    called after every batch.
+    called after every batch. Every step follows the mean cross-entropy of its batch.
     Returns the mean cross-entropy over all the images of the epoch, as a float, each image's loss
     as it was when its batch came.
     """
@@ -1837,6 +2536,113 @@ def kept_the_graphs(model, train_loader, optimizer, schedule):
 
 
 @train_one_epoch.misconception(
+    title="A tensor instead of a number",
+    why="The mean is right, and detached from its graph, but it is still a tensor. Whoever collects one for every epoch "
+    "collects tensors, on a GPU in the GPU's memory.",
+    next="`.item()` takes the number out of the loss.",
+    link="milestone-5-the-training-loop",
+)
+def left_as_a_tensor(model, train_loader, optimizer, schedule):
+    model.train()
+    total, seen = 0.0, 0
+    for images, labels in train_loader:
+        loss = F.cross_entropy(model(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        total += loss.detach() * len(images)
+        seen += len(images)
+    return total / seen
+
+
+@train_one_epoch.misconception(
+    title="Means of batches, divided by the number of images",
+    why="A batch's loss is already divided by the batch's size. Summed up and divided by the number of images, it is "
+    "divided twice, and comes out too small by about the batch's size.",
+    next="Make a sum over images of each batch's loss, before you add it.",
+    link="milestone-4-loss-and-accuracy",
+    shows="the mean loss",
+)
+def mean_divided_twice(model, train_loader, optimizer, schedule):
+    model.train()
+    total, seen = 0.0, 0
+    for images, labels in train_loader:
+        loss = F.cross_entropy(model(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        total += loss.item()
+        seen += len(images)
+    return total / seen
+
+
+@train_one_epoch.misconception(
+    title="Stepped along the sum of the batch's losses",
+    why="The gradient of a sum is as many times longer as there are images in the batch. The learning rate was chosen for "
+    "the mean, and a short last batch now counts less than a full one.",
+    next="Go backward from the mean, and weight it by the batch's size only for the report.",
+    link="milestone-5-the-training-loop",
+    shows="the weights afterwards",
+)
+def stepped_on_the_sum(model, train_loader, optimizer, schedule):
+    model.train()
+    total, seen = 0.0, 0
+    for images, labels in train_loader:
+        loss = F.cross_entropy(model(images), labels, reduction="sum")
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        total += loss.item()
+        seen += len(images)
+    return total / seen
+
+
+@train_one_epoch.misconception(
+    title="The schedule stepped before the optimizer",
+    why="The schedule's step sets the rate for the *next* batch. Called first, it takes away the first rate of the plan "
+    "before anything was trained with it, and every batch runs one rate ahead. PyTorch warns of it.",
+    next="First the optimizer's step, then the schedule's.",
+    link="milestone-5-the-training-loop",
+    shows="the weights afterwards",
+)
+def schedule_first(model, train_loader, optimizer, schedule):
+    model.train()
+    total, seen = 0.0, 0
+    for images, labels in train_loader:
+        loss = F.cross_entropy(model(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        schedule.step()
+        optimizer.step()
+        total += loss.item() * len(images)
+        seen += len(images)
+    return total / seen
+
+
+@train_one_epoch.misconception(
+    title="Nothing is returned",
+    why="The network is trained, and the mean loss is forgotten: without `return` a function gives None.",
+    next="Return the mean loss, after the loop.",
+    link="milestone-5-the-training-loop",
+    shows="the mean loss",
+)
+def returned_no_mean(model, train_loader, optimizer, schedule):
+    model.train()
+    total, seen = 0.0, 0
+    for images, labels in train_loader:
+        loss = F.cross_entropy(model(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        total += loss.item() * len(images)
+        seen += len(images)
+
+
+@train_one_epoch.misconception(
     title="Returned after the first batch",
     why="The `return` stands inside the loop, so the function ends with the first batch and the rest of the epoch never "
     "happens.",
@@ -1906,28 +2712,69 @@ def schedule_forgotten(model, train_loader, optimizer, schedule):
 
 
 class Recorder(TorchFunctionMode):
-    """Write down, in order, the layers' work that happens inside, whoever calls it and how."""
+    """Write down, in order, the layers' work that happens inside, whoever calls it and how.
+
+    What is no function of PyTorch's, such as a ReLU or a dropout by hand, is read off the numbers before
+    and after it.
+    """
 
     NAMES = {  # noqa: RUF012
-        "linear": "linear", "matmul": "linear", "mm": "linear", "addmm": "linear",
-        "batch_norm": "batch norm", "dropout": "dropout", "layer_norm": "layer norm",
-        "relu": "ReLU", "relu_": "ReLU", "clamp": "ReLU", "clamp_": "ReLU", "clamp_min": "ReLU",
+        "linear": "linear", "matmul": "linear", "__matmul__": "linear", "mm": "linear",
+        "batch_norm": "batch norm", "layer_norm": "layer norm",
         "sigmoid": "sigmoid", "tanh": "tanh", "gelu": "GELU", "leaky_relu": "leaky ReLU",
-        "softmax": "softmax",
+        "softmax": "softmax", "log_softmax": "log-softmax",
     }  # fmt: skip
+    ADDING = ("add", "add_", "__add__", "__radd__", "__iadd__")
 
-    def __init__(self):
+    def __init__(self, images):
         super().__init__()
-        self.steps = []
+        self.steps, self.norms, self.last = [], [], images
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
-        name = self.NAMES.get(getattr(function, "__name__", ""))
-        if name == "dropout":
-            rate = args[1] if len(args) > 1 else (kwargs or {}).get("p", 0.5)
-            name = f"dropout {rate:g}"
-        if name:
-            self.steps.append(name)
-        return function(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        name = getattr(function, "__name__", "")
+        step = _dropout(*args, **kwargs) if name == "dropout" else self.NAMES.get(name)
+        given = args[0] if args else kwargs.get("input")
+        given = given.detach().clone() if step else given  # it may be changed in place
+        result = function(*args, **kwargs)
+        if step:
+            self.steps += [*between(self.last, given), step]
+            self.last = result.detach().clone()
+        elif name in self.ADDING and any(isinstance(part, nn.Parameter) for part in args):
+            self.last = result.detach().clone()  # a bias belongs to the linear step before it
+        if name == "batch_norm":
+            self.norms.append(args[3] if len(args) > 3 else kwargs.get("weight"))
+        return result
+
+
+def _dropout(input, p=0.5, training=True, inplace=False, train=True):
+    """Name a call of dropout; None if it drops nothing."""
+    return f"dropout {p:g}" if training and train else None
+
+
+def between(before, after):
+    """Tell from the numbers what happened between two recorded steps."""
+    if not isinstance(after, torch.Tensor) or before.numel() != after.numel():
+        return ["another shape"]
+    before, after = before.flatten().double(), after.detach().flatten().double()
+    if torch.equal(before, after):
+        return []
+    steps = [] if (after < 0).any() else ["ReLU"]
+    whole = before.clamp(min=0) if steps else before
+    if torch.allclose(whole, after):
+        return steps
+    ratio = (after / whole)[after != 0]
+    if len(ratio) and ratio[0] > 1 and torch.allclose(ratio, ratio[0]):
+        return [*steps, f"dropout {1 - 1 / ratio[0].item():.4g}"]
+    return ["something else"]
+
+
+def record(network, images):
+    """Run a network; returns what comes back, and a recorder of the steps to it."""
+    with Recorder(images) as recorder:
+        result = network(images)
+    recorder.steps += between(recorder.last, result)
+    return result, recorder
 
 
 @exercise(
@@ -1975,25 +2822,58 @@ class DigitNet(nn.Module):
 
 @DigitNet.drive
 def build_and_watch(answer, images, hidden, dropout):
-    network = answer(hidden, True, dropout)
-    with Recorder() as recorder:
-        logits = network(images)
+    network, given = answer(hidden, True, dropout), images.clone()
+    logits, steps = record(network, given)
     plain = answer(hidden, batch_norm=False, dropout=dropout)
-    with Recorder() as plain_recorder:
-        plain(images)
+    _, plain_steps = record(plain, given)
+    if not isinstance(logits, torch.Tensor):
+        return {"what comes back": form(logits)}
+    with suppress(ValueError):  # a BatchNorm that should not be there
+        plain(given[:1])
+    another = answer(hidden, True, dropout)
+    another(given)
+    pairs = zip(network.parameters(), another.parameters(), strict=True)
+    same_start = all(torch.equal(one, other) for one, other in pairs)
     network.eval()
-    first, second = network(images), network(images)
-    if not isinstance(first, torch.Tensor):
-        return {"what comes back": form(first)}
+    evaluated, eval_steps = record(network, given)
+    alone = logits_of_one(network, given)
+    known = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     return {
-        "what comes back": form(first),
-        "the shape of the logits": first.shape,
-        "the steps from image to logits": ", ".join(recorder.steps),
-        "the steps without BatchNorm": ", ".join(plain_recorder.steps),
-        "the number of parameters": sum(p.numel() for p in network.parameters()),
-        "in eval mode the same images give the same logits": torch.equal(first, second),
-        "the result is no probabilities": not add_up_to_one(logits),
+        "what comes back": form(logits),
+        "the shape of the logits": logits.shape,
+        "the steps from image to logits": ", ".join(steps.steps),
+        "the steps without BatchNorm": ", ".join(plain_steps.steps),
+        "the steps in eval mode": ", ".join(eval_steps.steps),
+        "the number of BatchNorm layers that are used": len({id(norm) for norm in steps.norms}),
+        "the number of BatchNorm layers that the network knows of": len(known),
+        "the number of parameters": count_parameters(network, hidden, len(known)),
+        "the number of parameters without BatchNorm": count_parameters(plain, hidden, 0),
+        "in eval mode the same images give the same logits": torch.equal(evaluated, network(given)),
+        "the logits of one image in eval mode": alone if isinstance(alone, str) else alone.shape,
+        "in eval mode an image's logits depend on the images beside it": not torch.allclose(
+            network(given[:2]), evaluated[:2], atol=1e-4
+        ),
+        "the network stays in training mode until told otherwise": plain.training,
+        "two new networks begin with the same weights": same_start,
+        "the images are left as they were": torch.equal(given, images),
     }
+
+
+def logits_of_one(network, images):
+    """Give the logits of the first image on its own, or the error in words."""
+    try:
+        return network(images[:1])
+    except (ValueError, RuntimeError, IndexError) as error:
+        return f"{type(error).__name__}: {error}"
+
+
+def count_parameters(network, hidden, norms):
+    """Count the parameters; a bias before BatchNorm, which subtracts it again, may be left out."""
+    count = sum(parameter.numel() for parameter in network.parameters())
+    with_biases = (
+        (784 + 1) * hidden + (hidden + 1) * hidden + (hidden + 1) * 10 + 2 * norms * hidden
+    )
+    return with_biases if norms == 2 and count == with_biases - 2 * hidden else count
 
 
 @DigitNet.probe
@@ -2049,9 +2929,171 @@ class SharedReluAndDropout(nn.Module):
 
 
 @DigitNet.alternative(
-    "Log-probabilities are logits, too: the softmax of a log-softmax is the same softmax."
+    "BatchNorm subtracts any constant, so a bias before it has no effect and may be left out."
+)
+class NoBiasBeforeNorm(nn.Module):
+    def __init__(self, hidden=256, batch_norm=True, dropout=0.1):
+        super().__init__()
+        layers = [nn.Flatten()]
+        for inputs in (28 * 28, hidden):
+            layers.append(nn.Linear(inputs, hidden, bias=not batch_norm))
+            if batch_norm:
+                layers.append(nn.BatchNorm1d(hidden))
+            layers += [nn.ReLU(inplace=True), nn.Dropout(dropout, inplace=True)]
+        self.layers = nn.Sequential(*layers, nn.Linear(hidden, 10))
+
+    def forward(self, images):
+        return self.layers(images)
+
+
+@DigitNet.alternative("ReLU and dropout by hand: a mask, and a factor for what is left.")
+class ByHand(nn.Module):
+    def __init__(self, hidden=256, batch_norm=True, dropout=0.1):
+        super().__init__()
+        norms = [nn.BatchNorm1d(hidden) if batch_norm else nn.Identity() for _ in range(2)]
+        self.linears = nn.ModuleList([nn.Linear(784, hidden), nn.Linear(hidden, hidden)])
+        self.norms, self.last = nn.ModuleList(norms), nn.Linear(hidden, 10)
+        self.dropout = dropout
+
+    def forward(self, images):
+        x = images.flatten(1)
+        for linear, norm in zip(self.linears, self.norms, strict=True):
+            x = norm(linear(x))
+            x = x * (x > 0)
+            if self.training:
+                x = x * (torch.rand_like(x) >= self.dropout) / (1 - self.dropout)
+        return self.last(x)
+
+
+def hidden_blocks(hidden, batch_norm, dropout):
+    """Make the layers up to the last, as they should be, for answers that go wrong elsewhere."""
+    layers = [nn.Flatten()]
+    for inputs in (28 * 28, hidden):
+        layers.append(nn.Linear(inputs, hidden))
+        if batch_norm:
+            layers.append(nn.BatchNorm1d(hidden))
+        layers += [nn.ReLU(), nn.Dropout(dropout)]
+    return layers
+
+
+@DigitNet.misconception(
+    title="A log-softmax at the end",
+    why="It does no harm to the loss: the softmax of a log-softmax is the same softmax. But `F.cross_entropy` does that work "
+    "anyway, so it is done twice. And what comes out are log-probabilities, where logits are due.",
+    next="Let the last Linear be the last layer.",
+    link="milestone-4-loss-and-accuracy",
+    shows="the steps from image to logits",
 )
 class LogSoftmaxAtTheEnd(nn.Module):
+    def __init__(self, hidden=256, batch_norm=True, dropout=0.1):
+        super().__init__()
+        blocks = hidden_blocks(hidden, batch_norm, dropout)
+        self.layers = nn.Sequential(*blocks, nn.Linear(hidden, 10), nn.LogSoftmax(1))
+
+    def forward(self, images):
+        return self.layers(images)
+
+
+@DigitNet.misconception(
+    title="A softmax when it is used, logits while it is trained",
+    why="The network then gives two different things, by its mode. An evaluation runs in eval mode and computes the loss: "
+    "there the softmax comes twice, and the validation loss cannot be compared with the training loss.",
+    next="Return logits in both modes. Whoever wants probabilities applies `softmax` to them.",
+    link="milestone-4-loss-and-accuracy",
+    shows="the steps in eval mode",
+)
+class SoftmaxInEvalMode(nn.Module):
+    def __init__(self, hidden=256, batch_norm=True, dropout=0.1):
+        super().__init__()
+        blocks = hidden_blocks(hidden, batch_norm, dropout)
+        self.layers = nn.Sequential(*blocks, nn.Linear(hidden, 10))
+
+    def forward(self, images):
+        logits = self.layers(images)
+        return logits if self.training else logits.softmax(1)
+
+
+@DigitNet.misconception(
+    title="One image loses its axis",
+    why="`squeeze` removes every axis of length 1. With a batch of one image that is the batch axis: (10,) comes back "
+    "instead of (1, 10), and `argmax(1)` fails.",
+    next="Leave the axes of the logits as the last layer gives them.",
+    link="milestone-3-a-first-network",
+    shows="the logits of one image in eval mode",
+)
+class Squeezed(nn.Module):
+    def __init__(self, hidden=256, batch_norm=True, dropout=0.1):
+        super().__init__()
+        blocks = hidden_blocks(hidden, batch_norm, dropout)
+        self.layers = nn.Sequential(*blocks, nn.Linear(hidden, 10))
+
+    def forward(self, images):
+        return self.layers(images).squeeze()
+
+
+@DigitNet.misconception(
+    title="Every network begins with the same weights",
+    why="`manual_seed` inside the network sets the random numbers of the whole program. A comparison over three seeds would "
+    "train the same network three times, and their spread would say nothing.",
+    next="Leave the seed to whoever builds the network.",
+    link="milestone-6-batchnorm-and-dropout",
+    shows="two new networks begin with the same weights",
+)
+class SameStart(nn.Module):
+    def __init__(self, hidden=256, batch_norm=True, dropout=0.1):
+        super().__init__()
+        torch.manual_seed(0)
+        blocks = hidden_blocks(hidden, batch_norm, dropout)
+        self.layers = nn.Sequential(*blocks, nn.Linear(hidden, 10))
+
+    def forward(self, images):
+        return self.layers(images)
+
+
+@DigitNet.misconception(
+    title="`hidden` changes nothing",
+    why="The width is written into the layers, so every network has 256 units a block, whatever was asked for.",
+    next="Use `hidden` wherever a layer of a block says how wide it is.",
+    link="milestone-6-batchnorm-and-dropout",
+    shows="the number of parameters",
+)
+class HiddenIgnored(nn.Module):
+    def __init__(self, hidden=256, batch_norm=True, dropout=0.1):
+        super().__init__()
+        blocks = hidden_blocks(256, batch_norm, dropout)
+        self.layers = nn.Sequential(*blocks, nn.Linear(256, 10))
+
+    def forward(self, images):
+        return self.layers(images)
+
+
+@DigitNet.misconception(
+    title="`dropout` changes nothing",
+    why="The rate 0.1 is only the argument's default. Written into the layers it holds for every network, and a comparison "
+    "of rates compares a network with itself.",
+    next="Pass the probability on.",
+    link="milestone-6-batchnorm-and-dropout",
+    shows="the steps from image to logits",
+)
+class DropoutIgnored(nn.Module):
+    def __init__(self, hidden=256, batch_norm=True, dropout=0.1):
+        super().__init__()
+        blocks = hidden_blocks(hidden, batch_norm, 0.1)
+        self.layers = nn.Sequential(*blocks, nn.Linear(hidden, 10))
+
+    def forward(self, images):
+        return self.layers(images)
+
+
+@DigitNet.misconception(
+    title="Nothing is dropped",
+    why="No dropout runs while the network trains, so `dropout` changes nothing. A layer that is made in `__init__` and not "
+    "called in `forward` does nothing.",
+    next="Each block ends in its dropout.",
+    link="milestone-6-batchnorm-and-dropout",
+    shows="the steps from image to logits",
+)
+class NoDropout(nn.Module):
     def __init__(self, hidden=256, batch_norm=True, dropout=0.1):
         super().__init__()
         layers = [nn.Flatten()]
@@ -2059,11 +3101,140 @@ class LogSoftmaxAtTheEnd(nn.Module):
             layers.append(nn.Linear(inputs, hidden))
             if batch_norm:
                 layers.append(nn.BatchNorm1d(hidden))
-            layers += [nn.ReLU(), nn.Dropout(dropout)]
-        self.layers = nn.Sequential(*layers, nn.Linear(hidden, 10), nn.LogSoftmax(1))
+            layers += [nn.ReLU()]
+        self.layers = nn.Sequential(*layers, nn.Linear(hidden, 10))
 
     def forward(self, images):
         return self.layers(images)
+
+
+@DigitNet.misconception(
+    title="Dropout on the logits",
+    why="A dropped logit is 0, whatever the network has computed, and the others are scaled up. The loss then asks about "
+    "scores that chance has changed, the right digit's among them.",
+    next="The last Linear stands alone, with nothing behind it.",
+    link="milestone-6-batchnorm-and-dropout",
+    shows="the steps from image to logits",
+)
+class DropoutOnLogits(nn.Module):
+    def __init__(self, hidden=256, batch_norm=True, dropout=0.1):
+        super().__init__()
+        blocks = hidden_blocks(hidden, batch_norm, dropout)
+        self.layers = nn.Sequential(*blocks, nn.Linear(hidden, 10), nn.Dropout(dropout))
+
+    def forward(self, images):
+        return self.layers(images)
+
+
+@DigitNet.misconception(
+    title="One block instead of two",
+    why="Two hidden blocks were asked for. With one, the network has a single layer of units to build its features from.",
+    next="The second block takes `hidden` inputs and has `hidden` units.",
+    link="milestone-3-a-first-network",
+    shows="the steps from image to logits",
+)
+class OneBlock(nn.Module):
+    def __init__(self, hidden=256, batch_norm=True, dropout=0.1):
+        super().__init__()
+        layers = [nn.Flatten()]
+        for inputs in (28 * 28,):
+            layers.append(nn.Linear(inputs, hidden))
+            if batch_norm:
+                layers.append(nn.BatchNorm1d(hidden))
+            layers += [nn.ReLU(), nn.Dropout(dropout)]
+        self.layers = nn.Sequential(*layers, nn.Linear(hidden, 10))
+
+    def forward(self, images):
+        return self.layers(images)
+
+
+@DigitNet.misconception(
+    title="A BatchNorm without running averages",
+    why="With `track_running_stats=False` the layer uses the batch's own statistics in eval mode too. An image is then read "
+    "differently in other company, and on its own it cannot be read at all.",
+    next="Use `nn.BatchNorm1d` as it comes.",
+    link="milestone-6-batchnorm-and-dropout",
+    shows="in eval mode an image's logits depend on the images beside it",
+)
+class NoRunningAverages(nn.Module):
+    def __init__(self, hidden=256, batch_norm=True, dropout=0.1):
+        super().__init__()
+        layers = [nn.Flatten()]
+        for inputs in (28 * 28, hidden):
+            layers.append(nn.Linear(inputs, hidden))
+            if batch_norm:
+                layers.append(nn.BatchNorm1d(hidden, track_running_stats=False))
+            layers += [nn.ReLU(), nn.Dropout(dropout)]
+        self.layers = nn.Sequential(*layers, nn.Linear(hidden, 10))
+
+    def forward(self, images):
+        return self.layers(images)
+
+
+@DigitNet.misconception(
+    title="A new BatchNorm for every batch",
+    why="A layer that is made in `forward` is forgotten when `forward` ends. Its averages never gather, its scale and shift "
+    "are never trained, and `eval()` cannot reach it.",
+    next="Make every layer in `__init__`, and use it in `forward`.",
+    link="milestone-6-batchnorm-and-dropout",
+    shows="the number of BatchNorm layers that the network knows of",
+)
+class NormMadeInForward(nn.Module):
+    def __init__(self, hidden=256, batch_norm=True, dropout=0.1):
+        super().__init__()
+        self.first, self.second = nn.Linear(784, hidden), nn.Linear(hidden, hidden)
+        self.last, self.drop = nn.Linear(hidden, 10), nn.Dropout(dropout)
+        self.hidden, self.batch_norm = hidden, batch_norm
+
+    def forward(self, images):
+        x = images.flatten(1)
+        for layer in (self.first, self.second):
+            x = layer(x)
+            if self.batch_norm:
+                x = nn.BatchNorm1d(self.hidden)(x)
+            x = self.drop(F.relu(x))
+        return self.last(x)
+
+
+@DigitNet.misconception(
+    title="A BatchNorm that the network does not know of",
+    why="A module finds its layers among its attributes, and does not look into a plain dict or list. The BatchNorm in there "
+    "works, but the optimizer does not train it, and `eval()` does not reach it.",
+    next="Make it an attribute, or use nn.ModuleDict or nn.ModuleList.",
+    link="milestone-6-batchnorm-and-dropout",
+    shows="the number of BatchNorm layers that the network knows of",
+)
+class NormInADict(nn.Module):
+    def __init__(self, hidden=256, batch_norm=True, dropout=0.1):
+        super().__init__()
+        self.first, self.second = nn.Linear(784, hidden), nn.Linear(hidden, hidden)
+        norms = [nn.BatchNorm1d(hidden) if batch_norm else nn.Identity() for _ in range(2)]
+        self.norms, self.norm = {"first": norms[0]}, norms[1]
+        self.last, self.drop = nn.Linear(hidden, 10), nn.Dropout(dropout)
+
+    def forward(self, images):
+        x = self.drop(F.relu(self.norms["first"](self.first(images.flatten(1)))))
+        return self.last(self.drop(F.relu(self.norm(self.second(x)))))
+
+
+@DigitNet.misconception(
+    title="The blocks stand in a plain list",
+    why="A module finds its layers among its attributes. It does not look into Python lists, so only the last layer is known: "
+    "an optimizer trains nothing else, and `eval()` reaches nothing else.",
+    next="`nn.Sequential(*layers)` registers them.",
+    link="milestone-6-batchnorm-and-dropout",
+    shows="the number of parameters",
+)
+class BlocksInAList(nn.Module):
+    def __init__(self, hidden=256, batch_norm=True, dropout=0.1):
+        super().__init__()
+        self.blocks = hidden_blocks(hidden, batch_norm, dropout)
+        self.last = nn.Linear(hidden, 10)
+
+    def forward(self, images):
+        for layer in self.blocks:
+            images = layer(images)
+        return self.last(images)
 
 
 @DigitNet.misconception(
@@ -2277,7 +3448,7 @@ class FlattenedTheBatch(nn.Module):
     "in eval mode its statistics fit neither.",
     next="Make a new BatchNorm1d for each block.",
     link="milestone-6-batchnorm-and-dropout",
-    shows="the number of parameters",
+    shows="the number of BatchNorm layers that are used",
 )
 class SharedNorm(nn.Module):
     def __init__(self, hidden=256, batch_norm=True, dropout=0.1):
@@ -2405,15 +3576,18 @@ def fit_and_watch(answer, model, train_loader, validation_loader, optimizer, epo
 
     def note(module, inputs):
         batch = training if tuple(inputs[0][0].tolist()) in known else validating
-        batch.append((module.training, torch.is_grad_enabled()))
+        batch.append(([layer.training for layer in module.modules()], torch.is_grad_enabled()))
 
     model.register_forward_pre_hook(note)
     accuracies = answer(model, train_loader, validation_loader, optimizer, epochs)
+    if not validating:
+        return {"the validation images are looked at": False}
     per_epoch = len(train_loader)
     return {
-        "training batches in training mode, in epoch 1": all(m for m, _ in training[:per_epoch]),
-        "training batches in training mode, after epoch 1": all(m for m, _ in training[per_epoch:]),
-        "validation batches in eval mode": not any(m for m, _ in validating),
+        "the validation images are looked at": True,
+        "training batches in training mode, in epoch 1": which_layers(training[:per_epoch]),
+        "training batches in training mode, after epoch 1": which_layers(training[per_epoch:]),
+        "validation batches in training mode": which_layers(validating),
         "validation without gradients": not any(g for _, g in validating),
         "the accuracies": accuracies,
         "the weights afterwards": weights_of(model),
@@ -2421,8 +3595,20 @@ def fit_and_watch(answer, model, train_loader, validation_loader, optimizer, epo
     }
 
 
+def which_layers(batches):
+    """Say how much of a network was in training mode, over several batches."""
+    modes = [mode for layers, _ in batches for mode in layers]
+    if all(modes):
+        return "all layers, for every batch"
+    if not any(modes):
+        return "no layer"
+    mixed = any(len(set(layers)) > 1 for layers, _ in batches)
+    return "only some of the layers" if mixed else "all layers, but not for every batch"
+
+
 def clinic_inputs(g, train, validation, epochs):
-    model = network_with_norm(g).eval()
+    drop = nn.Dropout(0.0)  # it has a mode, and its draws change nothing
+    model = nn.Sequential(*network_with_norm(g), drop).eval()
     loaders = random_loader(g, train, 4), random_loader(g, validation, 5)
     return model, *loaders, torch.optim.SGD(model.parameters(), lr=0.3), epochs
 
@@ -2501,7 +3687,7 @@ def switched_on_once(model, train_loader, validation_loader, optimizer, epochs):
     "the validation images.",
     next="Keep `eval()` where it was, and mend the other line.",
     link="bug-clinic",
-    shows="validation batches in eval mode",
+    shows="validation batches in training mode",
 )
 def never_switched_off(model, train_loader, validation_loader, optimizer, epochs):
     accuracies = []
@@ -2578,6 +3764,63 @@ def switched_back_at_the_end(model, train_loader, validation_loader, optimizer, 
 
 
 @fit_and_score.misconception(
+    title="Only some of the layers were switched back",
+    why="`model.eval()` reached every layer: the network itself, BatchNorm, dropout. Setting one attribute, or switching the "
+    "dropout layers alone, leaves BatchNorm in eval mode, where it no longer looks at its batches.",
+    next="One call switches all layers, as `eval()` did.",
+    link="bug-clinic",
+    shows="training batches in training mode, after epoch 1",
+)
+def switched_some_layers(model, train_loader, validation_loader, optimizer, epochs):
+    accuracies = []
+    model.train()
+    for _ in range(epochs):
+        model.training = True
+        for images, labels in train_loader:
+            logits = model(images)  # (B, C)
+            loss = F.cross_entropy(logits, labels)
+            optimizer.zero_grad()  # or these gradients add to the last ones
+            loss.backward()
+            optimizer.step()
+        right, seen = 0, 0
+        model.eval()
+        with torch.inference_mode():
+            for images, labels in validation_loader:
+                right += (model(images).argmax(1) == labels).sum().item()
+                seen += len(labels)
+        accuracies.append(right / seen)
+    return accuracies
+
+
+@fit_and_score.misconception(
+    title="Examined on the training set",
+    why="The second loop reads the training batches too, so the accuracies tell how well the network knows what it was "
+    "trained on. What it does with new images, nobody asks.",
+    next="Which of the two loaders belongs in the second loop?",
+    link="milestone-2-three-sets-that-never-mix",
+    shows="the validation images are looked at",
+)
+def examined_on_the_training_set(model, train_loader, validation_loader, optimizer, epochs):
+    accuracies = []
+    for _ in range(epochs):
+        model.train()
+        for images, labels in train_loader:
+            logits = model(images)  # (B, C)
+            loss = F.cross_entropy(logits, labels)
+            optimizer.zero_grad()  # or these gradients add to the last ones
+            loss.backward()
+            optimizer.step()
+        right, seen = 0, 0
+        model.eval()
+        with torch.inference_mode():
+            for images, labels in train_loader:
+                right += (model(images).argmax(1) == labels).sum().item()
+                seen += len(labels)
+        accuracies.append(right / seen)
+    return accuracies
+
+
+@fit_and_score.misconception(
     title="Swapped `inference_mode` for `train`",
     why="The modes are right now, but the evaluation records gradients again. The mode of the layers and the recording "
     "of gradients are two switches.",
@@ -2635,8 +3878,8 @@ CHOICES = (
     why="BatchNorm, a learning rate that rises and falls, and digits moved by a pixel: each of them earned its place on the "
     "validation set, before anybody looked at the test set.",
     hints=(
-        "Everything is there already: your network, the loop of milestone 5, the schedule, the moved digits. Put them into "
-        "one function that reads nothing but its arguments.",
+        "Everything is there already: your network, the loop of milestone 5, the schedule, the moved digits. Call them, or "
+        "write them anew; the only data are the two arguments.",
         "Batches without a loader: `torch.randperm(len(images)).split(512)` gives the indices of one batch after the other.",
         "`tqdm(range(epochs))` is a loop with a progress bar. `network.eval()` returns the network itself.",
         "Plain 98 %: ten epochs, 256 units a layer, AdamW with a OneCycleLR up to 0.005. Moved digits give the rest.",
@@ -2650,7 +3893,8 @@ def train_digit_classifier(images: torch.Tensor, labels: torch.Tensor) -> nn.Mod
     images: float32 (N, 1, 28, 28), standardised, in any order, also sorted by digit.
     labels: int64 (N,). Both lie on one device, and stay as they are.
     Returns the trained network in eval mode: (B, 1, 28, 28) -> logits (B, 10). While it trains, a
-    progress bar moves. The network, the epochs and everything else are your choice.
+    progress bar moves. The network, the epochs and everything else are your choice. It may call
+    functions and classes of yours, and it reads no data but its arguments.
     With all 60,000 training images it reads 98 % of the test images.
     """
     # solution:
@@ -2728,24 +3972,108 @@ def drawings(g, count):
     return 1.5 * shapes[labels] + 0.5 * noise, labels
 
 
+class Told:
+    """A file that passes everything on and remembers whether anything was written."""
+
+    def __init__(self, file):
+        self.file, self.anything = file, False
+
+    def write(self, text):
+        self.anything = self.anything or bool(text.strip())
+        return self.file.write(text)
+
+    def __getattr__(self, name):
+        return getattr(self.file, name)
+
+
+@contextmanager
+def watched_output():
+    """See whether a progress bar is made inside, or anything else shown."""
+    bars, make = [], Bar.__init__
+
+    def noted(bar, *args, **kwargs):
+        make(bar, *args, **kwargs)
+        bars.append(not bar.disable)
+
+    out, errors = Told(sys.stdout), Told(sys.stderr)
+    Bar.__init__ = noted
+    try:
+        with redirect_stdout(out), redirect_stderr(errors):
+            yield lambda: any(bars) or out.anything or errors.anything
+    finally:
+        Bar.__init__ = make
+
+
+class TestSetClosed(Exception):
+    """The test set was asked for where it must not be."""
+
+
+@contextmanager
+def test_set_closed():
+    """Refuse the test set inside; yields a list of the data sets it was asked of."""
+    asked, read = [], datasets._copies
+
+    def refuse(name, train):
+        if not train:
+            asked.append(name)
+            raise TestSetClosed("no training reads the test set")
+        return read(name, train)
+
+    datasets._copies = refuse
+    try:
+        yield asked
+    finally:
+        datasets._copies = read
+
+
+def never_mixed(batches, count):
+    """Whether the first epoch's labels came in rising order; one batch of everything has no order."""
+    row = []
+    for labels in batches:
+        if not isinstance(labels, torch.Tensor) or labels.dim() != 1 or len(labels) == count:
+            return False
+        row += labels.tolist()
+        if len(row) >= count:
+            break
+    falls = sum(after < before for before, after in pairwise(row[:count]))
+    return len(row) > 1 and falls < 0.05 * count
+
+
 @train_digit_classifier.drive
 def train_on_drawings(answer, images, labels):
-    new_images, new_labels = drawings(torch.Generator().manual_seed(len(images)), 200)
-    with watched_steps() as watch:
-        network = answer(images, labels)
+    new_images, new_labels = drawings(torch.Generator().manual_seed(len(images)), 100)
+    given, network = (images.clone(), labels.clone()), None
+    with (
+        suppress(TestSetClosed),
+        test_set_closed() as asked,
+        watched_steps() as watch,
+        watched_output() as shown,
+        LossCalls() as calls,
+    ):
+        network = answer(*given)
+    if asked:
+        return {"the test set is left alone": False}
+    if never_mixed(calls.labels, len(labels)):
+        return {"the test set is left alone": True, "the batches mix the digits": False}
     if not isinstance(network, nn.Module):
         return {"what comes back": form(network)}
     was_training = network.training
     with torch.no_grad():
         logits = network.eval()(new_images)
     right = (logits.argmax(-1) == new_labels).double().mean().item()
+    enough = len(images) > 500  # to learn from; with fewer, a small network may need more epochs
+    kept = torch.equal(given[0], images) and torch.equal(given[1], labels)
     return {
         "what comes back": "a network",
-        "the shape of the logits of 200 images": logits.shape,
+        "the shape of the logits of 100 images": logits.shape,
         "the result is no probabilities": not add_up_to_one(logits),
         "the network comes back in eval mode": not was_training,
         "gradients are cleared between steps": watch.cleared,
-        "it tells 7 of 10 new pictures apart": right >= 0.7,
+        "it tells 7 of 10 new pictures apart": right >= 0.7 or not enough,
+        "a progress bar moves": shown(),
+        "the images and labels are left as they were": kept,
+        "the test set is left alone": True,
+        "the batches mix the digits": True,
     }
 
 
@@ -2756,8 +4084,18 @@ def sorted_drawings(g, count):
 
 
 @train_digit_classifier.probe
-def sorted_pictures(g):
-    return sorted_drawings(g, 400)
+def few_sorted_pictures(g):
+    return sorted_drawings(g, 100)
+
+
+@train_digit_classifier.probe
+def some_sorted_pictures(g):
+    return sorted_drawings(g, 120)
+
+
+@train_digit_classifier.probe
+def more_than_a_batch_of_512(g):
+    return sorted_drawings(g, 516)
 
 
 @train_digit_classifier.alternative(
@@ -2784,11 +4122,14 @@ def with_a_loader(images, labels):
     return network
 
 
-def trained(images, labels, network, *, clear=True, step=True):
+def trained(
+    images, labels, network, *, clear=True, step=True, shuffle=True, bar=True, batch_size=512
+):
     """Train in the way of the reference, with one thing left out."""
-    optimizer = torch.optim.AdamW(network.parameters(), lr=0.005)
-    for _ in range(10):
-        for picked in torch.randperm(len(images)).split(512):
+    optimizer = torch.optim.AdamW(network.parameters(), lr=0.01)
+    for _ in tqdm(range(6), disable=not bar):
+        order = torch.randperm(len(images)) if shuffle else torch.arange(len(images))
+        for picked in order.split(batch_size):
             loss = F.cross_entropy(network(images[picked]), labels[picked])
             if clear:
                 optimizer.zero_grad()
@@ -2852,8 +4193,7 @@ def gradients_pile_up(images, labels):
 @train_digit_classifier.misconception(
     title="The network never learned",
     why="What comes back hardly tells the pictures apart. Either no step moves the weights, or the optimizer holds the "
-    "parameters of another network, or the batches are never shuffled: sorted by digit, each pulls the network towards "
-    "its own digit.",
+    "parameters of another network, or the steps are far too small or too large.",
     next="Print the loss every few batches. It starts near 2.3, and it must fall and stay down.",
     link="milestone-5-the-training-loop",
     shows="it tells 7 of 10 new pictures apart",
@@ -2868,10 +4208,58 @@ def never_learned(images, labels):
     "pictures that the epoch before has spoiled.",
     next="Make a new tensor from each batch, and leave `images` alone.",
     link="milestone-6-batchnorm-and-dropout",
+    shows="the images and labels are left as they were",
 )
 def changed_the_images(images, labels):
     images += 0.1 * torch.randn_like(images)
     return trained(images, labels, small_network()).eval()
+
+
+UNSHUFFLED = {
+    "title": "The batches are never shuffled",
+    "why": "The images may come sorted by digit, as they do here: then a batch holds one or two digits, and each pulls the "
+    "network towards its own. After all 60,000 of them in order it has forgotten all but the last. MNIST's own file is "
+    "in random order, which hides it.",
+    "next": "Draw a new random order of all the images for every epoch.",
+    "link": "milestone-5-the-training-loop",
+    "shows": "the batches mix the digits",
+}
+
+
+@train_digit_classifier.misconception(**UNSHUFFLED)
+def never_shuffled(images, labels):
+    return trained(images, labels, small_network(), shuffle=False, batch_size=64).eval()
+
+
+@train_digit_classifier.misconception(**UNSHUFFLED)
+def never_shuffled_large_batches(images, labels):
+    return trained(images, labels, small_network(), shuffle=False).eval()
+
+
+@train_digit_classifier.misconception(
+    title="Trained on the test set",
+    why="The function reads the test images. A network that has learned them knows the answers it is examined on, and its "
+    "test accuracy says nothing about any other image.",
+    next="Train on `images` and `labels`, and on nothing else.",
+    link="milestone-2-three-sets-that-never-mix",
+    shows="the test set is left alone",
+)
+def trained_on_the_test_set(images, labels):
+    more, more_labels = load_mnist(train=False)
+    images = torch.cat([images, standardise.reference(more, more)])
+    return trained(images, torch.cat([labels, more_labels]), small_network()).eval()
+
+
+@train_digit_classifier.misconception(
+    title="Nothing moves while it trains",
+    why="The order asks for a progress bar. Training takes long enough to make one wonder, and without a sign of life nobody "
+    "can tell a slow training from one that hangs.",
+    next="Wrap the loop over the epochs in `tqdm`.",
+    link="milestone-5-the-training-loop",
+    shows="a progress bar moves",
+)
+def nothing_moves(images, labels):
+    return trained(images, labels, small_network(), bar=False).eval()
 
 
 @train_digit_classifier.finale("98 % of the test images")
@@ -2880,8 +4268,13 @@ def read_the_test_set(answer):
     torch.manual_seed(0)
     train_images, train_labels = load_mnist(train=True)
     test_images, test_labels = load_mnist(train=False)
+    order = train_labels.argsort(stable=True)  # sorted by digit, as the order says
+    images = standardise.reference(train_images, train_images)[order]
     began = time.monotonic()
-    network = answer(standardise.reference(train_images, train_images), train_labels)
+    with suppress(TestSetClosed), test_set_closed() as asked:
+        network = answer(images, train_labels[order])
+    if asked:
+        return False, "Your function asked for the test set while it trained. It was refused."
     seconds = time.monotonic() - began
     images = standardise.reference(test_images, train_images)
     _, accuracy = score.reference(network, loader_of(images, test_labels, 1000))
@@ -2889,4 +4282,6 @@ def read_the_test_set(answer):
         f"Trained on 60,000 images in {seconds:.0f} seconds, your network reads "
         f"{100 * accuracy:.2f} % of the 10,000 test images. 98 % are due."
     )
+    if accuracy < 0.5:
+        told += " The training images came sorted by digit: does every epoch shuffle them?"
     return accuracy >= 0.98, told
