@@ -18,6 +18,7 @@ from firstlight.checking.judge import (
     Finding,
     accepted_fields,
     judge,
+    remembering,
     trials,
 )
 from firstlight.checking.observe import Signature
@@ -64,19 +65,20 @@ def right_faults(exercise: Exercise, seeds: range = SEEDS) -> Iterator[str]:
 
 def mistake_faults(exercise: Exercise, seeds: range = SEEDS) -> Iterator[str]:
     """Every misconception must be rejected under its own name and no other undeclared one."""
-    for mistake in exercise.misconceptions:
-        declared = {mistake.id, *mistake.ambiguous_with}
-        declared |= {m.id for m in exercise.misconceptions if mistake.id in m.ambiguous_with}
-        for seed in seeds:
-            found = judge(exercise, misconception_answer(exercise, mistake), seed)
-            named = {m.id for m in found.mistakes}
-            if found.outcome != KNOWN_MISTAKE or mistake.id not in named or found.together:
-                yield f"{exercise.name}: {mistake.id} is {_told(found)} with seed {seed}"
-                break
-            if not named <= declared:
-                others = ", ".join(sorted(named - declared))
-                yield f"{exercise.name}: {mistake.id} cannot be told from {others} with seed {seed}"
-                break
+    with remembering():
+        for mistake in exercise.misconceptions:
+            declared = {mistake.id, *mistake.ambiguous_with}
+            declared |= {m.id for m in exercise.misconceptions if mistake.id in m.ambiguous_with}
+            for seed in seeds:
+                found = judge(exercise, misconception_answer(exercise, mistake), seed)
+                named = {m.id for m in found.mistakes}
+                if found.outcome != KNOWN_MISTAKE or mistake.id not in named or found.together:
+                    yield f"{exercise.name}: {mistake.id} is {_told(found)} with seed {seed}"
+                    break
+                if not named <= declared:
+                    others = ", ".join(sorted(named - declared))
+                    yield f"{exercise.name}: {mistake.id} cannot be told from {others} with seed {seed}"
+                    break
 
 
 def misconception_answer(exercise: Exercise, mistake: Misconception) -> Any:
@@ -96,31 +98,33 @@ def _changed_clinic(exercise: Exercise) -> Any:
 
 def mutant_faults(exercise: Exercise) -> Iterator[str]:
     """Every mutant must be rejected or be listed as equivalent, and every listed one must exist."""
-    survived: set[str] = set()
-    for mutant in mutants(exercise):
-        found = judge(exercise, mutant.answer)
-        if found.outcome == OUR_FAULT:
-            yield f"{exercise.name}: the mutant `{mutant.line}` broke the check: {found.reason}"
-        if found.outcome == PASSED:
-            survived.add(mutant.line)
-    listed = set(exercise.equivalent_mutants)
-    for line in sorted(survived - listed):
-        yield f"{exercise.name}: the mutant `{line}` passes; add a probe or list it as equivalent"
-    for line in sorted(listed - survived):
-        yield f"{exercise.name}: `{line}` is listed as equivalent but no such mutant passes"
+    with remembering():
+        survived: set[str] = set()
+        for mutant in mutants(exercise):
+            found = judge(exercise, mutant.answer)
+            if found.outcome == OUR_FAULT:
+                yield f"{exercise.name}: the mutant `{mutant.line}` broke the check: {found.reason}"
+            if found.outcome == PASSED:
+                survived.add(mutant.line)
+        listed = set(exercise.equivalent_mutants)
+        for line in sorted(survived - listed):
+            yield f"{exercise.name}: the mutant `{line}` passes; add a probe or list it as equivalent"
+        for line in sorted(listed - survived):
+            yield f"{exercise.name}: `{line}` is listed as equivalent but no such mutant passes"
 
 
 def composition_faults(exercise: Exercise) -> Iterator[str]:
     """Two mistakes made at once must never pass, and be named as one of the two or as both."""
-    for pair, answer in compositions(exercise):
-        ids = {m.id for m in pair}
-        found = judge(exercise, answer)
-        if found.outcome == PASSED:
-            yield f"{exercise.name}: {' with '.join(sorted(ids))} passes"
-        elif found.outcome == OUR_FAULT:
-            yield f"{exercise.name}: {' with '.join(sorted(ids))} broke the check: {found.reason}"
-        elif found.together and {m.id for m in found.mistakes} != ids:
-            yield f"{exercise.name}: {' with '.join(sorted(ids))} is {_told(found)}"
+    with remembering():
+        for pair, answer in compositions(exercise):
+            ids = {m.id for m in pair}
+            found = judge(exercise, answer)
+            if found.outcome == PASSED:
+                yield f"{exercise.name}: {' with '.join(sorted(ids))} passes"
+            elif found.outcome == OUR_FAULT:
+                yield f"{exercise.name}: {' with '.join(sorted(ids))} broke the check: {found.reason}"
+            elif found.together and {m.id for m in found.mistakes} != ids:
+                yield f"{exercise.name}: {' with '.join(sorted(ids))} is {_told(found)}"
 
 
 def faults(exercise: Exercise, seeds: range = SEEDS) -> Iterator[str]:

@@ -53,15 +53,12 @@ def untouched() -> Iterator[None]:
 
 
 FUNCTIONS = [e for e in all_exercises().values() if e.kind == "function"]
-OWN_DRIVERS = {"autograd"}  # lessons whose drivers put the grad mode back themselves
 
 
 @pytest.mark.parametrize("asked", FUNCTIONS, ids=lambda e: e.name)
 def test_every_exercise_tells_who_leaves_gradients_off(asked: Exercise) -> None:
     found = check_object(asked, leaving("grad", asked.reference))
-    assert found.outcome != "our-fault", found.message
-    if asked.lesson.slug not in OWN_DRIVERS:
-        assert found.outcome in ("wrong", "known-mistake"), found.message
+    assert found.outcome in ("wrong", "known-mistake"), found.message
     if found.outcome == "wrong":
         assert WORDS["grad"] in " ".join(found.message.split())
 

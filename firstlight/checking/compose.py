@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+import functools
 from difflib import SequenceMatcher
 from itertools import combinations
 
@@ -10,6 +11,7 @@ from firstlight.checking import source
 from firstlight.checking.exercise import Answer, Exercise, Misconception
 
 Edit = tuple[int, int, list[str]]  # lines [begin, end) of the base become these
+Composition = tuple[tuple[Misconception, ...], Answer]
 
 
 def _body(text: str) -> list[str]:
@@ -45,22 +47,31 @@ def merge(base: list[str], one: list[str], other: list[str]) -> list[str] | None
     return lines
 
 
-def compositions(exercise: Exercise) -> Iterator[tuple[tuple[Misconception, ...], Answer]]:
-    """Yield every pair of misconceptions that can be made at once, with the answer that does.
+def compositions(exercise: Exercise) -> tuple[Composition, ...]:
+    """List every pair of misconceptions that can be made at once, with the answer that does.
 
     Both are read as edits of the reference's lines; pairs that edit the same lines are left out.
     """
-    reference = exercise.reference_source
-    head = reference.splitlines()[0]
+    return _compositions(exercise.reference, tuple(exercise.misconceptions))
+
+
+@functools.cache
+def _compositions(
+    reference: Answer, mistakes: tuple[Misconception, ...]
+) -> tuple[Composition, ...]:
+    text = source.solved(source.plain(reference))
+    head = text.splitlines()[0]
     if not head.endswith(":"):
-        return
-    base = _body(reference)
-    namespace = source.namespace(exercise.reference)
-    for pair in combinations(exercise.misconceptions, 2):
-        merged = merge(base, *(_body(mistake.source) for mistake in pair))
+        return ()
+    base = _body(text)
+    bodies = {mistake: _body(mistake.source) for mistake in mistakes}
+    namespace = source.namespace(reference)
+    found = []
+    for one, other in combinations(mistakes, 2):
+        merged = merge(base, bodies[one], bodies[other])
         if merged:
-            text = "\n".join([head, *merged]) + "\n"
-            try:
-                yield pair, source.compiled(text, exercise.name, namespace)
-            except SyntaxError:
-                continue
+            both = "\n".join([head, *merged]) + "\n"
+            with contextlib.suppress(SyntaxError):
+                answer = source.compiled(both, reference.__name__, namespace)
+                found.append(((one, other), answer))
+    return tuple(found)

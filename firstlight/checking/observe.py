@@ -189,6 +189,14 @@ def _data(inputs: tuple[Any, ...]) -> dict[str, Any]:
     return {str(i): given for i, given in enumerate(inputs) if isinstance(given, kinds)}
 
 
+def _seed(seed: int) -> None:
+    """Seed what draws random numbers: `torch.manual_seed` asks every kind of device, and takes 1 ms."""
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        torch.cuda.manual_seed_all(seed)
+    np.random.seed(seed)
+
+
 def run(exercise: Exercise, answer: Answer, probe: Probe, seed: int) -> Signature:
     """Run an answer once on fresh inputs and observe it.
 
@@ -197,8 +205,7 @@ def run(exercise: Exercise, answer: Answer, probe: Probe, seed: int) -> Signatur
     itself pass through.
     """
     inputs = make_inputs(probe, seed)
-    torch.manual_seed(seed)
-    np.random.seed(seed)
+    _seed(seed)
     settings = KeepingSettings()
     try:
         with settings, keeping_globals(answer):

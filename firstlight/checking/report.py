@@ -347,7 +347,7 @@ def _plain_sections(finding: Finding) -> list[Section]:
         run = (
             "Run your code on this input, line by line,"
             if _in_numbers(finding)
-            else "Run your code, line by line, on an input so small that you can work it out by hand,"
+            else "Run your code, line by line, on a small input of your own,"
         )
         sections.append(("Try next", f"{run} and compare each step with the docstring. "
                          f"`hint({finding.exercise.name})` gives a nudge."))  # fmt: skip

@@ -3,20 +3,52 @@
 # A gradient may be None to mypy, and a student writes as if it were not.
 # mypy: disable-error-code="union-attr,operator"
 
+import contextlib
+import io
+
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch.autograd import forward_ad
+from torch.overrides import TorchFunctionMode
 
 from firstlight.checking import Extra, exercise
 
-RECORDED_AFTERWARDS = "gradients are recorded again afterwards"
+LEFT_OFF = "gradients stay switched off for all code that runs afterwards"
 
 
 def ask(answer, *inputs):
-    """Call an answer; returns its result, and whether operations are recorded afterwards."""
-    with torch.enable_grad():  # puts the mode back that an answer may leave switched off
-        result = answer(*inputs)
-        return result, torch.is_grad_enabled()
+    """Call an answer; returns its result, and whether it leaves gradients switched off."""
+    result = answer(*inputs)
+    return result, not torch.is_grad_enabled()
+
+
+def is_followed(x):
+    """Whether autograd follows what is done with x, backward or forward."""
+    return isinstance(x, torch.Tensor) and (
+        x.requires_grad or forward_ad.unpack_dual(x).tangent is not None
+    )
+
+
+def memory(x):
+    return x.untyped_storage().data_ptr()
+
+
+class EveryResult(TorchFunctionMode):
+    """Show every result of a PyTorch function, with what it was computed from, to `look`.
+
+    Reading an attribute, such as `.grad`, computes nothing and is not shown.
+    """
+
+    def __init__(self, look):
+        super().__init__()
+        self.look = look
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor) and func.__name__ != "__get__":
+            self.look(result, args)
+        return result
 
 
 def parameter(values, grad=None):
@@ -59,16 +91,28 @@ def slope_at(f, at: float) -> float:
     # end solution
 
 
+FOLLOWED = "autograd follows the computation"
+
+
 @slope_at.drive
 def watch_the_function(answer, f, at):
-    given = []
+    calls, followed = 0, []
 
     def watched(x):
-        given.append(isinstance(x, torch.Tensor) and x.requires_grad)
+        nonlocal calls
+        calls += 1
+        followed.extend([x] if is_followed(x) else [])
         return f(x)
 
     result, _ = ask(answer, watched, at)
-    return {"result": result, "`f` is given a tensor that requires a gradient": any(given)}
+    if calls > 1 and not followed:
+        return {FOLLOWED: False}
+    return {
+        FOLLOWED: bool(followed),
+        "`f` is given a tensor with an axis": any(x.shape for x in followed),
+        "result": result,
+        "a gradient has arrived": Extra(any(x.is_leaf and x.grad is not None for x in followed)),
+    }
 
 
 @slope_at.probe
@@ -92,10 +136,10 @@ def a_square_at_a_whole_number(g):
 @slope_at.probe
 def a_choice(g):
     def f(x):
-        """x*x where x is positive, else -3*x"""
-        return x * x if x > 0 else -3 * x
+        """x*x where x is positive, else -x*x*x/7"""
+        return x * x if x > 0 else -x * x * x / 7
 
-    return f, -0.5
+    return f, -0.55
 
 
 def function_in_words(f, at):
@@ -122,6 +166,11 @@ def with_autograd_grad(f, at):
 @slope_at.alternative("`torch.func.grad` turns a function into the function of its slopes.")
 def with_func_grad(f, at):
     return torch.func.grad(f)(torch.tensor(float(at))).item()
+
+
+@slope_at.alternative("Forward mode: a slope that travels along with the value.")
+def forward_mode(f, at):
+    return torch.func.jvp(f, (torch.tensor(float(at)),), (torch.ones(()),))[1].item()
 
 
 @slope_at.misconception(
@@ -199,6 +248,7 @@ def plain_number(f, at):
     "input and is only nearly right. Autograd runs `f` once, whatever the number of inputs, and follows the chain rule.",
     next="Give `f` a tensor that requires a gradient.",
     link="the-graph-recorded",
+    shows=FOLLOWED,
     evidence=function_in_words,
 )
 def central_difference(f, at):
@@ -217,6 +267,60 @@ def nothing_recorded(f, at):
     x = torch.tensor(float(at))
     f(x).backward()
     return x.grad.item()
+
+
+@slope_at.misconception(
+    title="Gave `f` a tensor with an axis",
+    why="`torch.tensor([at])` holds one number and has the shape (1,). `f` takes a tensor without axes: one that stacks "
+    "or multiplies its input would fail here, or come to something else.",
+    next="Leave out the brackets.",
+    link="the-graph-recorded",
+    shows="`f` is given a tensor with an axis",
+    evidence=function_in_words,
+)
+def an_axis_too_many(f, at):
+    x = torch.tensor([float(at)], requires_grad=True)
+    f(x).sum().backward()
+    return x.grad.item()
+
+
+@slope_at.misconception(
+    title="Nothing was handed back",
+    why="`backward()` returns None, and so does a function without `return`. The gradient does not come back from the "
+    "call: it lies in the `.grad` of the leaf.",
+    next="First go backward, then return the number that is in the leaf's `.grad`.",
+    link="what-backward-leaves-behind",
+    evidence=function_in_words,
+)
+def returned_backward(f, at):
+    x = torch.tensor(float(at), requires_grad=True)
+    return f(x).backward()
+
+
+@slope_at.misconception(
+    title="Returned a `.grad` that is still None",
+    why="There is a leaf, and nothing has gone backward to it: either `backward()` was never called, or `.grad` belongs to "
+    "a tensor that the graph does not end in. A `.grad` that nothing has reached is None.",
+    next="Call `backward()` on the result of `f`, and read `.grad` of the very tensor that `f` was given.",
+    link="what-backward-leaves-behind",
+    evidence=function_in_words,
+)
+def returned_none_for_a_gradient(f, at):
+    x = torch.tensor(float(at), requires_grad=True)
+    f(x)
+    return x.grad
+
+
+@slope_at.misconception(
+    title="Returned the tuple",
+    why="`torch.autograd.grad` returns a tuple with one gradient for each tensor you name, also when you name one.",
+    next="Take the gradient out of the tuple, and the number out of the gradient.",
+    link="asking-for-one-gradient",
+    evidence=function_in_words,
+)
+def returned_a_tuple(f, at):
+    x = torch.tensor(float(at), requires_grad=True)
+    return torch.autograd.grad(f(x), x)
 
 
 # Gradients that add up on purpose -----------------------------------------------------------------
@@ -254,10 +358,57 @@ def gradient_in_pieces(
     # end solution
 
 
+class SavedValue:
+    """A value that a graph keeps for the way back; `alive` holds those that it has not let go."""
+
+    def __init__(self, value, alive):
+        self.value, self.alive, self.key = value, alive, id(self)
+        alive[self.key] = value
+
+    def __del__(self):
+        self.alive.pop(self.key, None)
+
+
+def graph_outgrows_a_batch(answer, w, batches):
+    """Run an answer once more, and see whether the values that it keeps grow with the batches.
+
+    Two batches at a time are borne: a graph that was kept without need is gone a round later.
+    """
+    if len(batches) < 3:
+        return False
+    places = {memory(part): i for i, batch in enumerate(batches) for part in batch}
+    most = max(x.numel() for x, _ in batches)
+    alive, found = {}, []
+
+    def keep(value):
+        kept = SavedValue(value, alive)
+        owners = {places.get(memory(v)) for v in list(alive.values())} - {None}
+        found.append(len(owners) > 2 or value.numel() > most)
+        return kept
+
+    hooks = torch.autograd.graph.saved_tensors_hooks(keep, lambda kept: kept.value)
+    printed = contextlib.redirect_stdout(io.StringIO())
+    with torch.enable_grad(), contextlib.suppress(Exception), printed, hooks:
+        answer(w, batches)  # some right answers, such as `torch.func.grad`, allow no hooks
+    return any(found)
+
+
+TOO_LARGE = "values of all batches are kept at a time, for the way back"
+
+
 @gradient_in_pieces.drive
 def look_at_the_gradient(answer, w, batches):
-    ask(answer, w, batches)
-    return {"`w.grad` afterwards": w.grad}
+    again = w.detach().clone().requires_grad_(), [(x.clone(), y.clone()) for x, y in batches]
+    x, y = torch.cat([x for x, _ in batches]), torch.cat([y for _, y in batches])
+    due = 2 / len(y) * x.T @ (x @ w.detach() - y)
+    result, _ = ask(answer, w, batches)
+    right = isinstance(w.grad, torch.Tensor) and torch.allclose(w.grad, due)
+    return {
+        "`w.grad` afterwards": w.grad,
+        TOO_LARGE: right and graph_outgrows_a_batch(answer, *again),
+        "the gradient comes back and is not in `w.grad`": not right and result is not None,
+        "`w` no longer requires a gradient": not w.requires_grad,
+    }
 
 
 def random_batches(g, width, *sizes):
@@ -288,7 +439,7 @@ def three_batches(g):
 @gradient_in_pieces.probe
 def an_old_gradient(g):
     w = parameter(torch.randn(4, generator=g), grad=torch.randn(4, generator=g))
-    return w, random_batches(g, 4, 2, 7)
+    return w, random_batches(g, 4, 2, 7, 3)
 
 
 def sizes_in_words(w, batches):
@@ -327,7 +478,23 @@ def added_by_hand(w, batches):
     w.grad = total.detach()
 
 
-@gradient_in_pieces.alternative("All at once gives the same gradient, with one large graph.")
+@gradient_in_pieces.alternative("`torch.func.grad` makes the function that computes a gradient.")
+def with_func_grad_of_a_part(w, batches):
+    count = sum(len(y) for _, y in batches)
+    part_of = torch.func.grad(lambda w, x, y: ((x @ w - y) ** 2).sum() / count)
+    w.grad = sum(part_of(w.detach(), x, y) for x, y in batches)
+
+
+@gradient_in_pieces.misconception(
+    title="One graph for more than one batch",
+    why="The gradient is right. But the batches were joined, or their losses added up or collected, before anything went "
+    "backward. So the graph keeps values of several batches at once, and with data that do not fit into memory it would "
+    "not fit either. A backward pass lets go of what it has used, unless `retain_graph` or `create_graph` forbids it.",
+    next="Compute the part of one batch, go backward from it, and only then touch the next batch.",
+    link="gradients-add-up",
+    shows=TOO_LARGE,
+    evidence=sizes_in_words,
+)
 def all_at_once(w, batches):
     w.grad = None
     x = torch.cat([x for x, _ in batches])
@@ -464,6 +631,166 @@ def zeroed_none(w, batches):
         part.backward()
 
 
+@gradient_in_pieces.misconception(
+    title="The first batches count more than once",
+    why="The running total of round two still contains the loss of round one, and `retain_graph=True` allows it to go "
+    "backward again. So the first batch is added in every round.",
+    next="Go backward from each part by itself; `.grad` does the adding up.",
+    link="the-graph-is-used-up",
+    evidence=sizes_in_words,
+)
+def running_total_retained(w, batches):
+    count = sum(len(y) for _, y in batches)
+    w.grad = None
+    total = 0
+    for x, y in batches:
+        total = total + ((x @ w - y) ** 2).sum() / count
+        total.backward(retain_graph=True)
+
+
+@gradient_in_pieces.misconception(
+    title="Divided by the number of batches",
+    why="A sum over the examples becomes a mean by dividing by their number. There are more examples than batches.",
+    next="Divide by the number of examples in all batches.",
+    link="gradients-add-up",
+    evidence=sizes_in_words,
+)
+def divided_by_the_batches(w, batches):
+    w.grad = None
+    for x, y in batches:
+        (((x @ w - y) ** 2).sum() / len(batches)).backward()
+
+
+@gradient_in_pieces.misconception(
+    title="Divided by the length of the last batch",
+    why="After the loop, `y` is still the last batch's. Its length is the number of examples in one batch, not in all.",
+    next="Count the examples of all batches.",
+    link="gradients-add-up",
+    evidence=sizes_in_words,
+)
+def divided_by_the_last_batch(w, batches):
+    w.grad = None
+    for x, y in batches:
+        ((x @ w - y) ** 2).sum().backward()
+    w.grad /= len(y)
+
+
+@gradient_in_pieces.misconception(
+    title="A number in place of a gradient",
+    why="`.grad` is a tensor of the shape of `w`, or None. PyTorch refuses to put a Python number there.",
+    next="Clear it with None.",
+    link="gradients-add-up",
+)
+def zero_for_a_gradient(w, batches):
+    w.grad = 0
+    count = sum(len(y) for _, y in batches)
+    for x, y in batches:
+        (((x @ w - y) ** 2).sum() / count).backward()
+
+
+@gradient_in_pieces.misconception(
+    title="A tensor has no `zero_grad`",
+    why="`zero_grad` belongs to modules and optimizers, which hold many parameters. Here is one tensor, and you clear its "
+    "`.grad` yourself.",
+    next="Set `w.grad` to None.",
+    link="gradients-add-up",
+)
+def asked_for_zero_grad(w, batches):
+    w.zero_grad()
+    count = sum(len(y) for _, y in batches)
+    for x, y in batches:
+        (((x @ w - y) ** 2).sum() / count).backward()
+
+
+@gradient_in_pieces.misconception(
+    title="Wrote into `w` itself",
+    why="An edit in place, such as `w.zero_()`, changes the weights and not their gradient. Nobody asked for that, and "
+    "PyTorch refuses it, because `w` is a leaf that requires a gradient.",
+    next="Clear `w.grad`, and leave `w` as it is.",
+    link="gradients-add-up",
+)
+def zeroed_the_weights(w, batches):
+    w.zero_()
+    count = sum(len(y) for _, y in batches)
+    for x, y in batches:
+        (((x @ w - y) ** 2).sum() / count).backward()
+
+
+@gradient_in_pieces.misconception(
+    title="Nothing has reached `w`",
+    why="`w.grad` is what it was before the first batch. Either nothing has gone backward, or the gradients went into "
+    "another leaf: `w.detach()` and `w.clone()` make new tensors, and a new tensor does not become the old one by being "
+    "called `w`.",
+    next="Compute the loss from the `w` that came in, and go backward from it.",
+    link="what-backward-leaves-behind",
+    evidence=sizes_in_words,
+)
+def another_leaf(w, batches):
+    w = w.detach().requires_grad_()
+    count = sum(len(y) for _, y in batches)
+    for x, y in batches:
+        (((x @ w - y) ** 2).sum() / count).backward()
+
+
+@gradient_in_pieces.misconception(
+    title="`w.grad` was cleared, and nothing has arrived since",
+    why="`w.grad` is None. Either nothing has gone backward after it was cleared, or what did go backward led to another leaf "
+    "than `w`, or to none.",
+    next="Compute the part of each batch from `w` itself, and go backward from it.",
+    link="what-backward-leaves-behind",
+    evidence=sizes_in_words,
+)
+def cleared_and_never_filled(w, batches):
+    w.grad = None
+    count = sum(len(y) for _, y in batches)
+    for x, y in batches:
+        _ = ((x @ w - y) ** 2).sum() / count
+
+
+@gradient_in_pieces.misconception(
+    title="Froze the weights at the end",
+    why="The gradient is right. But `requires_grad_(False)` lasts, and the next loss will not reach `w` any more. There is "
+    "nothing to switch off: `backward` has let go of the graphs.",
+    next="Leave `requires_grad` as it was.",
+    link="who-stops-the-gradient",
+    shows="`w` no longer requires a gradient",
+    evidence=sizes_in_words,
+)
+def froze_the_weights(w, batches):
+    w.grad = None
+    count = sum(len(y) for _, y in batches)
+    for x, y in batches:
+        (((x @ w - y) ** 2).sum() / count).backward()
+    w.requires_grad_(False)
+
+
+@gradient_in_pieces.misconception(
+    title="Nothing was recorded",
+    why="The part has no history: `w` was detached, or the part was computed under `no_grad`. `backward` cannot start from "
+    "it.",
+    next="Compute each part from `w` itself, outside `no_grad`.",
+    link="who-stops-the-gradient",
+)
+def detached_the_weights(w, batches):
+    w.grad = None
+    count = sum(len(y) for _, y in batches)
+    for x, y in batches:
+        (((x @ w.detach() - y) ** 2).sum() / count).backward()
+
+
+@gradient_in_pieces.misconception(
+    title="The part is not one number",
+    why="There is one squared error for each example, and `backward` starts from a single number.",
+    next="Sum the squared errors of the batch.",
+    link="what-backward-leaves-behind",
+)
+def backward_from_a_vector(w, batches):
+    w.grad = None
+    count = sum(len(y) for _, y in batches)
+    for x, y in batches:
+        (((x @ w - y) ** 2) / count).backward()
+
+
 # A step -------------------------------------------------------------------------------------------
 
 
@@ -501,7 +828,22 @@ def gradient_step(parameters: list[torch.Tensor], lr: float) -> None:
 @gradient_step.drive
 def look_at_the_parameters(answer, parameters, lr):
     handed_over = list(parameters)
-    _, recorded = ask(answer, handed_over, lr)
+    before = [p.detach().clone() for p in parameters]
+    places = [memory(p) for p in parameters]
+    computed, lost = [None for _ in parameters], []  # the last that came from each parameter
+
+    def follow(result, args):
+        for i, place in enumerate(places):
+            own = {place, *([] if computed[i] is None else [memory(computed[i])])}
+            if not any(isinstance(a, torch.Tensor) and memory(a) in own for a in args):
+                continue
+            if result.shape == before[i].shape and memory(result) != place:
+                computed[i] = result
+                lost.append(not torch.equal(result.detach().to(before[i]), before[i]))
+
+    with EveryResult(follow):
+        _, left_off = ask(answer, handed_over, lr)
+    unmoved = all(torch.equal(p.detach(), old) for p, old in zip(parameters, before, strict=True))
     seen = {f"`parameters[{i}]`": p.detach().clone() for i, p in enumerate(parameters)}
     return seen | {
         "the list holds the same tensors": len(handed_over) == len(parameters)
@@ -512,7 +854,10 @@ def look_at_the_parameters(answer, parameters, lr):
         "the gradients are cleared": all(
             p.grad is None or not p.grad.count_nonzero() for p in parameters
         ),
-        RECORDED_AFTERWARDS: recorded,
+        "every parameter is where it was": unmoved,
+        "a step was computed and went nowhere": unmoved and any(lost),
+        "a parameter has been given other memory": [memory(p) for p in parameters] != places,
+        LEFT_OFF: left_off,
     }
 
 
@@ -531,14 +876,20 @@ def one_without_a_gradient(g):
 
 @gradient_step.probe
 def three_parameters(g):
-    shapes = ((4,), (2, 2), (1, 5))
-    made = (torch.randn(2, *shape, generator=g) for shape in shapes)
+    shapes = ((4,), (3, 2), (1, 5))
+    made = [torch.randn(2, *shape, generator=g) for shape in shapes]
+    made[1] = made[1].mT  # (2, 2, 3), and not contiguous
     return tuple(parameter(value, grad=grad) for value, grad in made), 0.5
 
 
 def first_parameter_in_words(parameters, lr):
     p = parameters[0]
     return f"`parameters[0]` was {p.tolist()}, its gradient {p.grad.tolist()}, and `lr` is {lr}."
+
+
+def unmoved_in_words(parameters, lr):
+    p = parameters[0]
+    return f"`parameters[0]` was {p.tolist()}, its gradient {p.grad.tolist()}, and it still is {p.tolist()}."
 
 
 @gradient_step.alternative("`sub_` says the same as `-=`, and `zero_` clears as well as None does.")
@@ -590,7 +941,8 @@ def recorded_the_step(parameters, lr):
     "Nothing is trained, and no error tells you.",
     next="Write into the tensor: `-=` under `no_grad`.",
     link="gradient-descent-by-hand",
-    evidence=first_parameter_in_words,
+    shows="a step was computed and went nowhere",
+    evidence=unmoved_in_words,
 )
 def moved_the_name(parameters, lr):
     with torch.no_grad():
@@ -606,7 +958,8 @@ def moved_the_name(parameters, lr):
     "its gradient: the whole backward pass was for nothing, and no error tells you.",
     next="Write into the tensor: `-=` under `no_grad`.",
     link="gradient-descent-by-hand",
-    evidence=first_parameter_in_words,
+    shows="a step was computed and went nowhere",
+    evidence=unmoved_in_words,
 )
 def moved_the_name_and_cleared(parameters, lr):
     with torch.no_grad():
@@ -699,7 +1052,7 @@ def frozen_for_good(parameters, lr):
     "no loss that is computed from here on can go backward.",
     next="Use a `with` block, which switches back when it ends.",
     link="who-stops-the-gradient",
-    shows=RECORDED_AFTERWARDS,
+    shows=LEFT_OFF,
 )
 def switched_off_for_all(parameters, lr):
     torch.set_grad_enabled(False)
@@ -723,6 +1076,99 @@ def zeroed_a_none(parameters, lr):
             p.grad.zero_()
 
 
+@gradient_step.misconception(
+    title="The gradients were gone before they were used",
+    why="The parameters are where they were, and the gradients are cleared: nothing was subtracted, or zero was. What you "
+    "clear at the top of the loop is what the step needs further down.",
+    next="First the step, then the clearing.",
+    link="gradients-add-up",
+    shows="every parameter is where it was",
+    evidence=unmoved_in_words,
+)
+def cleared_before_the_step(parameters, lr):
+    with torch.no_grad():
+        for p in parameters:
+            if p.grad is not None:
+                p.grad.zero_()
+                p -= lr * p.grad
+
+
+@gradient_step.misconception(
+    title="The loop ended at a parameter without a gradient",
+    why="`return` and `break` end the whole loop, and so does an `except` around it. The parameters that come after the one "
+    "without a gradient were not moved.",
+    next="Skip that one parameter and go on with the next: `continue`, or an `if` around the step.",
+    link="none-zero-nan",
+    evidence=first_parameter_in_words,
+)
+def stopped_at_none(parameters, lr):
+    with torch.no_grad():
+        for p in parameters:
+            if p.grad is None:
+                return
+            p -= lr * p.grad
+            p.grad = None
+
+
+@gradient_step.misconception(
+    title="Asked `if` of a whole gradient",
+    why="`if p.grad:` asks whether the *numbers* in the gradient are true. With one number that is a question whether it is "
+    "zero, with several it has no answer. What you want to know is whether there is a gradient at all.",
+    next="Compare with None: `is not None`.",
+    link="none-zero-nan",
+)
+def truth_of_a_gradient(parameters, lr):
+    with torch.no_grad():
+        for p in parameters:
+            if p.grad:
+                p -= lr * p.grad
+                p.grad = None
+
+
+@gradient_step.misconception(
+    title="A number in place of a gradient",
+    why="`.grad` is a tensor of the parameter's shape, or None. PyTorch refuses to put a Python number there.",
+    next="Clear it with None.",
+    link="gradients-add-up",
+)
+def zero_in_place_of_a_gradient(parameters, lr):
+    with torch.no_grad():
+        for p in parameters:
+            if p.grad is not None:
+                p -= lr * p.grad
+                p.grad = 0
+
+
+@gradient_step.misconception(
+    title="Exchanged the memory behind the parameter",
+    why="`p.data = …` keeps the tensor and gives it other memory. The numbers are right, but the step is not in place: "
+    "whatever shares the old memory, such as a view of the parameter, stays where it was.",
+    next="Write into the memory that is there: `-=` under `no_grad`.",
+    link="in-place-edits",
+    shows="a parameter has been given other memory",
+    evidence=first_parameter_in_words,
+)
+def exchanged_the_memory(parameters, lr):
+    for p in parameters:
+        if p.grad is not None:
+            p.data = p.data - lr * p.grad
+            p.grad = None
+
+
+@gradient_step.misconception(
+    title="The gradient was None before it was used",
+    why="`p.grad = None` stands above the step, or every `.grad` was cleared before the loop. Already the first parameter, "
+    "which had a gradient, has none when the step needs it.",
+    next="First the step, then the clearing.",
+    link="gradients-add-up",
+)
+def cleared_and_then_used(parameters, lr):
+    with torch.no_grad():
+        for p in parameters:
+            p.grad = None
+            p -= lr * p.grad
+
+
 # Gradient descent by hand -------------------------------------------------------------------------
 
 
@@ -733,7 +1179,8 @@ def zeroed_a_none(parameters, lr):
     hints=(
         "Before the loop: two leaves. In the loop: loss, backward, step, clear.",
         "The loss has to be computed anew in every round: its graph is used up when you have gone backward.",
-        "After the first round, print `w.grad` before and after you clear it.",
+        "A step that is recorded is refused, and one that makes a new tensor leaves you without a leaf. And what has to be "
+        "in `w.grad` before the next `backward()`?",
     ),
 )
 def fit_line(
@@ -771,13 +1218,34 @@ def form_of(values):
     return "two values: " + " and ".join(names)
 
 
+def is_one_number(value):
+    if isinstance(value, torch.Tensor | np.ndarray):
+        return value.shape in ((), (1,), (1, 1))
+    return isinstance(value, int | float | np.number)
+
+
 @fit_line.drive
 def fit_and_compare(answer, x, y, lr, steps):
-    result, recorded = ask(answer, x, y, lr, steps)
+    recorded = []
+
+    def look(result, args):
+        tangent = forward_ad.unpack_dual(result).tangent
+        recorded.append(tangent is not None or (result.requires_grad and not result.is_leaf))
+
+    with EveryResult(look):
+        result, left_off = ask(answer, x, y, lr, steps)
     if not isinstance(result, tuple | list) or len(result) != 2:
         return {"what comes back": type(result).__name__}
+    if not all(map(is_one_number, result)):
+        return {"what comes back": form_of(result)}
     w, b = (torch.tensor(float(value)) for value in result)  # float32: rounding is forgiven
-    return {"what comes back": form_of(result), "`w`": w, "`b`": b, RECORDED_AFTERWARDS: recorded}
+    return {
+        "what comes back": form_of(result),
+        "`w`": w,
+        "`b`": b,
+        LEFT_OFF: left_off,
+        "autograd had nothing to do": not any(recorded),
+    }
 
 
 @fit_line.probe
@@ -796,6 +1264,18 @@ def noisy_points(g):
 def many_steps(g):
     x = torch.linspace(-1, 2, 11)
     return x, -2 * x + 5 + 0.1 * torch.randn(11, generator=g), 0.1, 12
+
+
+@fit_line.probe
+def one_step(g):
+    x = torch.randn(5, generator=g)
+    return x, 2 * x + 1, 0.1, 1
+
+
+@fit_line.probe
+def slowly_to_the_minimum(g):
+    x = 0.3 * torch.linspace(0, 1, 9)
+    return x, 0.1 * x + 0.2 + 0.001 * torch.randn(9, generator=g), 0.4, 110
 
 
 @fit_line.alternative("`torch.autograd.grad` returns gradients and leaves none behind to clear.")
@@ -917,11 +1397,10 @@ def retained_the_graph(x, y, lr, steps):
 
 
 @fit_line.misconception(
-    title="There is no gradient where the step looks for one",
-    why="`.grad` is None. If it was there in the first round, look at the step: `w = w - …` makes a new tensor, and "
-    "`backward` keeps gradients in leaves that require one, not in results. If it was never there, nothing has gone "
-    "backward, or you clear before you step.",
-    next="Go backward in every round, and step into the leaf itself, with `-=` under `no_grad`.",
+    title="The second round finds no gradient",
+    why="The first round went well, and left a `w` that is no leaf any more: `w = w - …` makes a new tensor, a result. "
+    "`backward` keeps gradients in leaves that require one, so its `.grad` is None.",
+    next="Step into the leaf itself, with `-=` under `no_grad`.",
     link="gradient-descent-by-hand",
 )
 def rebound_as_a_result(x, y, lr, steps):
@@ -937,8 +1416,8 @@ def rebound_as_a_result(x, y, lr, steps):
 
 @fit_line.misconception(
     title="The new `w` does not require a gradient",
-    why="`w = w - …` makes a new tensor, and under `no_grad` new tensors do not require a gradient. The second loss has no "
-    "graph, and `backward` has nowhere to go.",
+    why="The first round went well, and left a `w` that nobody follows: `w = w - …` makes a new tensor, and under `no_grad` "
+    "new tensors do not require a gradient. The second loss has no graph, and `backward` has nowhere to go.",
     next="Write into the leaf itself, with `-=`.",
     link="gradient-descent-by-hand",
 )
@@ -1116,6 +1595,164 @@ def started_at_random(x, y, lr, steps):
     return w.item(), b.item()
 
 
+@fit_line.misconception(
+    title="Nothing was recorded from the start",
+    why="The very first `backward()` fails, because the loss comes from tensors that nobody follows: `requires_grad=True` is "
+    "missing, or misspelled (Python accepts any attribute), or the loss stands under `no_grad`, or it was detached or computed "
+    "from `w.item()`, a plain number.",
+    next="Make both leaves with `requires_grad=True`, and compute the loss from them outside `no_grad`.",
+    link="the-graph-recorded",
+)
+def forgot_requires_grad(x, y, lr, steps):
+    w = torch.tensor(0.0)
+    b = torch.tensor(0.0)
+    for _ in range(steps):
+        loss = ((w * x + b - y) ** 2).mean()
+        loss.backward()
+        with torch.no_grad():
+            w -= lr * w.grad
+            b -= lr * b.grad
+        w.grad = b.grad = None
+    return w.item(), b.item()
+
+
+@fit_line.misconception(
+    title="The very first step finds no gradient",
+    why="`.grad` is None already in the first round. A gradient is there after `backward()`, until you clear it, and only "
+    "in a leaf that requires one and takes part in the loss. One of these is missing.",
+    next="Check in this order: was `backward()` called before the step? Was `.grad` cleared before it was used? Are "
+    "both, `w` and `b`, leaves that require gradients?",
+    link="what-backward-leaves-behind",
+)
+def forgot_to_go_backward(x, y, lr, steps):
+    w = torch.tensor(0.0, requires_grad=True)
+    b = torch.tensor(0.0, requires_grad=True)
+    for _ in range(steps):
+        _ = ((w * x + b - y) ** 2).mean()
+        with torch.no_grad():
+            w -= lr * w.grad
+            b -= lr * b.grad
+        w.grad = b.grad = None
+    return w.item(), b.item()
+
+
+@fit_line.misconception(
+    title="Whole numbers cannot require a gradient",
+    why="`torch.tensor(0)` makes an int64. Between two whole numbers there is nothing to step to, so only floats can "
+    "require gradients.",
+    next="Write `0.0`.",
+    link="the-graph-recorded",
+)
+def started_at_an_int(x, y, lr, steps):
+    w = torch.tensor(0, requires_grad=True)
+    b = torch.tensor(0, requires_grad=True)
+    for _ in range(steps):
+        loss = ((w * x + b - y) ** 2).mean()
+        loss.backward()
+        with torch.no_grad():
+            w -= lr * w.grad
+            b -= lr * b.grad
+        w.grad = b.grad = None
+    return w.item(), b.item()
+
+
+@fit_line.misconception(
+    title="The loss is not one number",
+    why="There is one squared error for each point, and `backward` starts from a single number. Many numbers have no single "
+    "slope.",
+    next="Take the mean of the squared errors.",
+    link="what-backward-leaves-behind",
+)
+def loss_for_each_point(x, y, lr, steps):
+    w = torch.tensor(0.0, requires_grad=True)
+    b = torch.tensor(0.0, requires_grad=True)
+    for _ in range(steps):
+        loss = (w * x + b - y) ** 2
+        loss.backward()
+        with torch.no_grad():
+            w -= lr * w.grad
+            b -= lr * b.grad
+        w.grad = b.grad = None
+    return w.item(), b.item()
+
+
+@fit_line.misconception(
+    title="Returned the two in the other order",
+    why="Both numbers are right. The intercept comes first, and the docstring asks for w first, then b.",
+    next="Exchange them.",
+    link="gradient-descent-by-hand",
+    shows="`w`",
+)
+def other_order(x, y, lr, steps):
+    w = torch.tensor(0.0, requires_grad=True)
+    b = torch.tensor(0.0, requires_grad=True)
+    for _ in range(steps):
+        loss = ((w * x + b - y) ** 2).mean()
+        loss.backward()
+        with torch.no_grad():
+            w -= lr * w.grad
+            b -= lr * b.grad
+        w.grad = b.grad = None
+    return b.item(), w.item()
+
+
+@fit_line.misconception(
+    title="Half of the mean squared error",
+    why="The factor ½ is there in many books, because it cancels the 2 of the slope. It halves every gradient and so every "
+    "step: after the same number of steps you are not as far.",
+    next="Take the mean of the squared errors as it is.",
+    link="gradient-descent-by-hand",
+    shows="`w`",
+)
+def half_the_error(x, y, lr, steps):
+    w = torch.tensor(0.0, requires_grad=True)
+    b = torch.tensor(0.0, requires_grad=True)
+    for _ in range(steps):
+        loss = 0.5 * ((w * x + b - y) ** 2).mean()
+        loss.backward()
+        with torch.no_grad():
+            w -= lr * w.grad
+            b -= lr * b.grad
+        w.grad = b.grad = None
+    return w.item(), b.item()
+
+
+@fit_line.misconception(
+    title="The gradients are your own, not autograd's",
+    why="The numbers are right: you have derived the slopes of this loss on paper and written them down. For a line that "
+    "works. It is the work that autograd takes off you as soon as there is a network in place of the line.",
+    next="Make w and b leaves that require gradients, and let `backward()` find the slopes.",
+    link="gradient-descent-by-hand",
+    shows="autograd had nothing to do",
+)
+def derived_by_hand(x, y, lr, steps):
+    w = b = 0.0
+    for _ in range(steps):
+        error = w * x + b - y
+        w, b = w - lr * 2 * (error * x).mean().item(), b - lr * 2 * error.mean().item()
+    return w, b
+
+
+@fit_line.misconception(
+    title="Took one step too few",
+    why="`range(1, steps)` runs `steps - 1` times: it leaves out its end, and began at 1.",
+    next="Count the rounds for `steps=1`.",
+    link="gradient-descent-by-hand",
+    shows="`w`",
+)
+def one_step_too_few(x, y, lr, steps):
+    w = torch.tensor(0.0, requires_grad=True)
+    b = torch.tensor(0.0, requires_grad=True)
+    for _ in range(1, steps):
+        loss = ((w * x + b - y) ** 2).mean()
+        loss.backward()
+        with torch.no_grad():
+            w -= lr * w.grad
+            b -= lr * b.grad
+        w.grad = b.grad = None
+    return w.item(), b.item()
+
+
 # A part that does not learn -----------------------------------------------------------------------
 
 
@@ -1152,7 +1789,7 @@ def last_layer_loss(
 
 @last_layer_loss.drive
 def learn_from_the_loss(answer, x, y, W1, W2):
-    loss, recorded = ask(answer, x, y, W1, W2)
+    loss, left_off = ask(answer, x, y, W1, W2)
     required = W1.requires_grad and W2.requires_grad
     if can_go_backward(loss):
         loss.backward()
@@ -1162,7 +1799,7 @@ def learn_from_the_loss(answer, x, y, W1, W2):
         "`W2.grad` afterwards": W2.grad,
         "`W1.grad` afterwards": W1.grad,
         "W1 and W2 still require gradients": required,
-        RECORDED_AFTERWARDS: recorded,
+        LEFT_OFF: left_off,
     }
 
 
@@ -1229,9 +1866,10 @@ def nothing_is_cut(x, y, W1, W2):
 
 @last_layer_loss.misconception(
     title="The whole loss was cut off",
-    why="The cut comes too late: behind `W2`, on the way to the loss. Nothing that was recorded is left, so `backward` "
-    "cannot start, and the second layer does not learn either.",
-    next="Cut before `W2` comes in: at the features.",
+    why="The cut takes in too much. It comes behind `W2`, on the way to the loss, or both layers were frozen while the loss "
+    "was computed. Nothing that was recorded is left, so `backward` cannot start, and the second layer does not learn "
+    "either.",
+    next="Cut before `W2` comes in, at the features, and leave `W2` alone.",
     link="who-stops-the-gradient",
     shows="`backward()` can start from the loss",
 )
@@ -1254,7 +1892,7 @@ def froze_the_other(x, y, W1, W2):
 
 @last_layer_loss.misconception(
     title="The first layer stays frozen for everybody",
-    why="`requires_grad_(False)` changes the tensor itself, not this one loss. The gradient is as asked for, and whoever "
+    why="`requires_grad_(False)` and `detach_()` change the tensor itself, not this one loss. The gradient is as asked for, and whoever "
     "trains `W1` with another loss will find that it never moves.",
     next="Cut the path in this loss and leave the tensor as it is, or put back what you have switched off.",
     link="who-stops-the-gradient",
@@ -1305,6 +1943,83 @@ def went_backward_inside(x, y, W1, W2):
     return loss
 
 
+@last_layer_loss.misconception(
+    title="Switched a result off as if it were a leaf",
+    why="`requires_grad` can be changed on leaves. The features are a result: they require a gradient because `W1` does, and "
+    "PyTorch refuses to pretend otherwise.",
+    next="Make a tensor that has the same numbers and no history.",
+    link="who-stops-the-gradient",
+)
+def switched_off_a_result(x, y, W1, W2):
+    features = F.relu(x @ W1)
+    features.requires_grad_(False)
+    return ((features @ W2 - y) ** 2).mean()
+
+
+@last_layer_loss.misconception(
+    title="The loss is not one number",
+    why="There is one squared error for each example, and `backward` starts from a single number.",
+    next="Take the mean.",
+    link="what-backward-leaves-behind",
+)
+def forgot_the_mean(x, y, W1, W2):
+    features = F.relu(x @ W1).detach()
+    return (features @ W2 - y) ** 2
+
+
+@last_layer_loss.misconception(
+    title="Left out the relu",
+    why="The path to `W1` is cut as it should be, but this is another network: without `relu` between them, two layers are "
+    "no more than one.",
+    next="The features are `relu(x @ W1)`.",
+    link="who-stops-the-gradient",
+    shows="result",
+)
+def forgot_the_relu(x, y, W1, W2):
+    features = (x @ W1).detach()
+    return ((features @ W2 - y) ** 2).mean()
+
+
+@last_layer_loss.misconception(
+    title="Summed instead of averaged",
+    why="The sum grows with the number of examples, and the gradient with it.",
+    next="Take the mean.",
+    link="who-stops-the-gradient",
+    shows="result",
+)
+def summed_over_the_examples(x, y, W1, W2):
+    features = F.relu(x @ W1).detach()
+    return ((features @ W2 - y) ** 2).sum()
+
+
+@last_layer_loss.misconception(
+    title="Recording is switched off for the whole program",
+    why="`torch.set_grad_enabled(False)` as a plain call lasts until somebody switches it on again. The loss was computed "
+    "after it, so it has no history, and neither will any loss that others compute from here on.",
+    next="Use a `with` block, and only around the features.",
+    link="who-stops-the-gradient",
+    shows=LEFT_OFF,
+)
+def never_switched_on_again(x, y, W1, W2):
+    torch.set_grad_enabled(False)
+    features = F.relu(x @ W1)
+    return ((features @ W2 - y) ** 2).mean()
+
+
+@last_layer_loss.misconception(
+    title="Threw away a gradient that was not yours",
+    why="`W1.grad` is to stay as it is, and an old gradient that somebody still needs may be in it. Clearing it also cuts "
+    "nothing: what keeps the first layer from learning is that no way leads there.",
+    next="Leave every `.grad` alone, and cut the path.",
+    link="who-stops-the-gradient",
+    shows="`W1.grad` afterwards",
+)
+def cleared_the_first_layer(x, y, W1, W2):
+    W1.grad = None
+    features = F.relu(x @ W1).detach()
+    return ((features @ W2 - y) ** 2).mean()
+
+
 # The gradient of an input -------------------------------------------------------------------------
 
 
@@ -1327,7 +2042,7 @@ def input_gradient(score, image: torch.Tensor) -> torch.Tensor:
     Returns (H, W): the gradient of score(image) with respect to the image.
 
     Nothing else changes: `image` is as it was, and so is the `.grad` of every parameter of the
-    score, be it None or not.
+    score. If it was None, it is None afterwards; if it held a gradient, it holds the same one.
     """
     # solution:
     x = image.clone().requires_grad_()
@@ -1338,12 +2053,24 @@ def input_gradient(score, image: torch.Tensor) -> torch.Tensor:
 
 @input_gradient.drive
 def look_at_everything(answer, score, image):
-    result, _ = ask(answer, score, image)
+    calls, followed = 0, []
+
+    def watched(x):
+        nonlocal calls
+        calls += 1
+        followed.extend([np.shape(x)] if is_followed(x) else [])
+        return score(x)
+
+    result, _ = ask(answer, watched, image)
+    if calls > 1 and not followed:
+        return {FOLLOWED: False}
     return {
+        FOLLOWED: bool(followed),
+        "`score` is given an image of another shape": bool(set(followed) - {image.shape}),
         "result": result.detach().clone() if isinstance(result, torch.Tensor) else result,
         "`image` requires no gradient, as before": not image.requires_grad,
         "`image.grad` afterwards": image.grad,
-        "the score's parameters require gradients, as before": score.weight.requires_grad,
+        "the score's parameters no longer require gradients": not score.weight.requires_grad,
         "the `.grad` of the score's parameters afterwards": score.weight.grad,
     }
 
@@ -1398,6 +2125,11 @@ def borrowed_the_image(score, image):
         image.requires_grad_(False)
 
 
+def parameters_in_words(score, image):
+    old = "None" if score.weight.grad is None else "another gradient"
+    return f"What is shown is the `.grad` of the score's parameters, which was {old} before."
+
+
 @input_gradient.misconception(
     title="The network's parameters got gradients, too",
     why="`backward` writes into every leaf that the graph reaches. The parameters of the score belong to somebody else: "
@@ -1405,6 +2137,7 @@ def borrowed_the_image(score, image):
     next="Ask for the gradient of the input alone: `torch.autograd.grad`.",
     link="asking-for-one-gradient",
     shows="the `.grad` of the score's parameters afterwards",
+    evidence=parameters_in_words,
 )
 def wrote_into_the_network(score, image):
     x = image.clone().requires_grad_()
@@ -1433,6 +2166,7 @@ def left_the_image_switched_on(score, image):
     next="Make a leaf of your own from a copy, and ask for its gradient alone: `torch.autograd.grad`.",
     link="asking-for-one-gradient",
     shows="the `.grad` of the score's parameters afterwards",
+    evidence=parameters_in_words,
 )
 def left_traces_everywhere(score, image):
     image.requires_grad_()
@@ -1465,10 +2199,11 @@ def copy_is_no_leaf(score, image):
 
 
 @input_gradient.misconception(
-    title="The copy requires no gradient",
-    why="Autograd records what is done with tensors that require a gradient, and this one does not. A misspelled "
-    "`x.require_grad = True` changes nothing: Python lets you put any attribute on a tensor.",
-    next="`x.requires_grad_()`: a method that is misspelled raises an error.",
+    title="You asked about a tensor that requires no gradient",
+    why="Autograd records what is done with tensors that require a gradient. The image that came in requires none, and "
+    "neither does a copy of it until you say so. A misspelled `x.require_grad = True` changes nothing: Python lets you "
+    "put any attribute on a tensor.",
+    next="Tell the tensor before it goes into the score. `x.requires_grad_()` raises an error if you misspell it.",
     link="the-graph-recorded",
 )
 def misspelled(score, image):
@@ -1488,6 +2223,94 @@ def never_went_backward(score, image):
     x = image.clone().requires_grad_()
     score(x)
     return x.grad
+
+
+@input_gradient.misconception(
+    title="The score was computed from another tensor than your leaf",
+    why="Your leaf requires a gradient, but it took no part in the score: the score was computed before the leaf was made, "
+    "or from another tensor, such as the caller's image. No way leads from one to the other.",
+    next="First the leaf, then the score of that very leaf.",
+    link="none-zero-nan",
+)
+def leaf_took_no_part(score, image):
+    x = image.clone().requires_grad_()
+    return torch.autograd.grad(score(image), x)[0]
+
+
+@input_gradient.misconception(
+    title="The score was not recorded",
+    why="Under `no_grad` nothing is recorded, whoever asks for it. The score that comes out is a constant, and no way leads "
+    "back from it.",
+    next="Compute the score outside `no_grad`.",
+    link="who-stops-the-gradient",
+)
+def score_under_no_grad(score, image):
+    x = image.clone().requires_grad_()
+    with torch.no_grad():
+        value = score(x)
+    return torch.autograd.grad(value, x)[0]
+
+
+@input_gradient.misconception(
+    title="A gradient stays behind in the image",
+    why="`requires_grad` is off again, but `backward` has written into `image.grad`, and there it stays. The caller's image "
+    "is not as it was.",
+    next="Make a leaf of your own from a copy.",
+    link="asking-for-one-gradient",
+    shows="`image.grad` afterwards",
+)
+def left_a_gradient_in_the_image(score, image):
+    image.requires_grad_()
+    score(image).backward(inputs=[image])
+    image.requires_grad_(False)
+    return image.grad
+
+
+@input_gradient.misconception(
+    title="Gradients stay behind in the image and in the network",
+    why="`requires_grad` is off again. But `backward` has written into every leaf that the graph reaches: into `image.grad` "
+    "and into the `.grad` of the score's parameters, and there it stays.",
+    next="Make a leaf of your own from a copy, and ask for its gradient alone: `torch.autograd.grad`.",
+    link="asking-for-one-gradient",
+    shows="the `.grad` of the score's parameters afterwards",
+    evidence=parameters_in_words,
+)
+def switched_off_and_left_gradients(score, image):
+    image.requires_grad_()
+    score(image).backward()
+    image.requires_grad_(False)
+    return image.grad
+
+
+@input_gradient.misconception(
+    title="Measured the slopes instead of asking autograd",
+    why="Moving one pixel at a time runs the score twice for each pixel and is only nearly right. Autograd runs it once, "
+    "whatever the number of pixels.",
+    next="Give `score` a leaf that requires a gradient, and ask for its gradient.",
+    link="asking-for-one-gradient",
+    shows=FOLLOWED,
+)
+def measured_every_pixel(score, image):
+    slopes = torch.zeros_like(image)
+    with torch.no_grad():
+        for i in range(image.numel()):
+            step = torch.zeros_like(image)
+            step.view(-1)[i] = 1e-3
+            slopes.view(-1)[i] = (score(image + step) - score(image - step)) / 2e-3
+    return slopes
+
+
+@input_gradient.misconception(
+    title="Gave the score a batch",
+    why="`score` takes an image of shape (H, W), and was given one with a further axis in front. This score happens to bear "
+    "it; one that multiplies the image by a matrix may not.",
+    next="Give the score a tensor of the image's own shape.",
+    link="asking-for-one-gradient",
+    shows="`score` is given an image of another shape",
+)
+def gave_a_batch(score, image):
+    x = image[None].clone().requires_grad_()
+    return torch.autograd.grad(score(x), x)[0][0]
 
 
 # Values that are thrown away ----------------------------------------------------------------------
@@ -1517,13 +2340,47 @@ def log_or_zero(x: torch.Tensor) -> torch.Tensor:
     # end solution
 
 
+TINY = "the logarithm of a tiny number, 1e-300"
+
+
+def is_nearly_the_logarithm(values, x):
+    """Whether values are those of the reference, up to what a small number more or less may do."""
+    if not isinstance(values, torch.Tensor) or (values.shape, values.dtype) != (x.shape, x.dtype):
+        return False
+    plain = (x <= 0) | (x > 1e-2)
+    due = torch.where(x > 0, x, 1.0).log()
+    return torch.allclose(values[plain], due[plain], atol=1e-3)
+
+
+def hides_what_arrives(x):
+    """Whether a hook of the leaf changes the gradients that arrive at it."""
+    (x * torch.nan).sum().backward()
+    return not x.grad.isnan().all()
+
+
 @log_or_zero.drive
 def go_backward_from_the_sum(answer, x):
+    kept = x.detach().clone()
     result, _ = ask(answer, x)
     values = result.detach().clone() if isinstance(result, torch.Tensor) else result
-    if can_go_backward(result):
-        result.sum().backward()
-    return {"result": values, "`x.grad` after `result.sum().backward()`": x.grad}
+    with torch.enable_grad():
+        if can_go_backward(result):
+            result.sum().backward()
+        grad, x.grad = x.grad, None
+        hooked = x.requires_grad and hides_what_arrives(x)
+        x.grad = grad
+    if is_nearly_the_logarithm(values, kept) and grad is not None and grad.isfinite().all():
+        small = torch.tensor([1e-300, 1.0], dtype=torch.float64, requires_grad=True)
+        with torch.enable_grad():
+            if abs(answer(small)[0].item() - small[0].log().item()) > 1e-3:
+                return {TINY: "that of a larger number"}
+    return {
+        "result": values,
+        "`x.grad` after `result.sum().backward()`": grad,
+        TINY: "its own",
+        "a hook stays on `x` and changes its gradients": hooked,
+        "`x` no longer requires a gradient": not x.requires_grad,
+    }
 
 
 @log_or_zero.probe
@@ -1565,9 +2422,9 @@ def with_masked_fill(x):
 
 @log_or_zero.misconception(
     title="The branch that is thrown away spoils the gradient",
-    why="The values are right: the infinities are thrown away. But the gradient flows back through both branches. For the "
-    "one that was not taken it is multiplied by 0, and at x = 0 the slope of log is infinite: 0 times infinity is NaN. One "
-    "such element makes every weight before it NaN.",
+    why="The values are right: the infinities are thrown away afterwards, by `where` or by `nan_to_num`. But the gradient "
+    "goes back through the logarithm all the same. For what was thrown away it is multiplied by 0, and at x = 0 the slope "
+    "of log is infinite: 0 times infinity is NaN. One such element makes every weight before it NaN.",
     next="Make the logarithm's *input* harmless, not its result.",
     link="none-zero-nan",
     shows="`x.grad` after `result.sum().backward()`",
@@ -1608,8 +2465,9 @@ def plain_log(x):
 
 @log_or_zero.misconception(
     title="Overwrote the leaf",
-    why="`x[x <= 0] = 1` writes into `x`, a leaf that requires a gradient. PyTorch refuses: the gradient at the place that "
-    "was overwritten would have no meaning.",
+    why="Writing with an index, as in `t[mask] = …`, changes `t` in place. Where `t` is a leaf that requires a gradient, `x` "
+    "itself or one that you have made, PyTorch refuses: the gradient at the place that was overwritten would have no "
+    "meaning.",
     next="Make a new tensor with `torch.where`.",
     link="in-place-edits",
 )
@@ -1677,6 +2535,53 @@ def clamped_at_one(x):
     return x.clamp(min=1).log()
 
 
+@log_or_zero.misconception(
+    title="A small number changes the small numbers",
+    why="Adding a small number, or cutting off at one, keeps the logarithm finite at 0. It also moves every x that is not "
+    "large beside it: the logarithm of a tiny number comes out as that of the larger one, and its slope with it. Where x "
+    "is positive, log(x) itself was asked for.",
+    next="Leave the positive numbers as they are, and replace the others only.",
+    link="none-zero-nan",
+    shows=TINY,
+)
+def small_number_added(x):
+    return torch.where(x > 0, (x + 1e-8).log(), 0.0)
+
+
+@log_or_zero.misconception(
+    title="`relu` of the logarithm",
+    why="The logarithm of a number between 0 and 1 is negative, and `relu` makes 0 of it. That of a negative number is NaN, "
+    "and NaN it stays: `relu` does not remove it, and on the way back 0 times infinity makes another one.",
+    next="Change what goes *into* the logarithm, and only where x is not positive.",
+    link="none-zero-nan",
+)
+def relu_of_the_logarithm(x):
+    return torch.relu(x.log())
+
+
+@log_or_zero.misconception(
+    title="Counted zero among the positive numbers",
+    why="`x >= 0` holds at 0, so the logarithm sees a 0 there and gives minus infinity.",
+    next="0 is not positive: which comparison leaves it out?",
+    link="none-zero-nan",
+)
+def zero_counted_as_positive(x):
+    return torch.where(x >= 0, x, 1.0).log()
+
+
+@log_or_zero.misconception(
+    title="A hook stays on the caller's tensor",
+    why="The result and its gradient are right. But a hook that is registered on `x` stays there: from now on it changes "
+    "every gradient that reaches `x`, also of other losses, and hides their NaNs.",
+    next="Keep the NaN from arising instead of catching it: change what goes into the logarithm.",
+    link="none-zero-nan",
+    shows="a hook stays on `x` and changes its gradients",
+)
+def left_a_hook(x):
+    x.register_hook(lambda gradient: gradient.nan_to_num(0.0))
+    return torch.where(x > 0, x.log(), 0.0)
+
+
 # Checking a gradient ------------------------------------------------------------------------------
 
 
@@ -1688,10 +2593,14 @@ def clamped_at_one(x):
     hints=(
         "For one element: move it up by h, move it down by h, divide the difference of the two values by 2h.",
         "A tensor `step` of zeros with one h in it moves one element. Make a fresh one for every element.",
-        "`x.detach().double()` is x in float64, without a graph. `step.view(-1)[i] = h` reaches element i whatever the shape.",
-        "Put element i of the result into `gradient.view(-1)[i]`, with `gradient` a float64 tensor of x's shape.",
+        "`x.detach().double()` is x in float64, without a graph. Of a tensor that lies in memory row after row, as one from "
+        "`torch.zeros(x.shape, …)` does, `step.view(-1)[i] = h` reaches element i.",
+        "A transposed x does not lie row after row. `contiguous()` copies it if need be, and what you make with "
+        "`zeros_like` from that one does. Put element i of the result into `gradient.view(-1)[i]`.",
     ),
-    equivalent_mutants=("x = x.double()",),  # the result then has a history, and the same values
+    equivalent_mutants=(
+        "x = x.double().contiguous()",
+    ),  # the result then has a history, and the same values
 )
 def numerical_gradient(f, x: torch.Tensor, h: float) -> torch.Tensor:
     """Estimate the gradient of a function by central differences, in float64.
@@ -1705,7 +2614,7 @@ def numerical_gradient(f, x: torch.Tensor, h: float) -> torch.Tensor:
     moved down by h, divided by 2h, all of it computed in float64. `x` stays as it is.
     """
     # solution:
-    x = x.detach().double()
+    x = x.detach().double().contiguous()
     gradient = torch.zeros_like(x)
     for i in range(x.numel()):
         step = torch.zeros_like(x)
@@ -1715,21 +2624,40 @@ def numerical_gradient(f, x: torch.Tensor, h: float) -> torch.Tensor:
     # end solution
 
 
+def central_differences(f, x, h):
+    steps = h * torch.eye(x.numel(), dtype=x.dtype).reshape(-1, *x.shape)
+    return torch.stack([(f(x + s) - f(x - s)) / (2 * h) for s in steps]).reshape(x.shape)
+
+
+def is_near(result, due, tolerance):
+    """Whether a result is a float64 tensor and agrees with what is due, to a part of the largest."""
+    if not isinstance(result, torch.Tensor) or (result.shape, result.dtype) != (
+        due.shape,
+        due.dtype,
+    ):
+        return False
+    return bool((result - due).abs().max() <= tolerance * due.abs().max())
+
+
 @numerical_gradient.drive
 def estimate(answer, f, x, h):
-    required, given = x.requires_grad, []
+    required, kept, given = x.requires_grad, x.detach().clone(), []
+    due = central_differences(f, kept.double(), h)
 
     def watched(x):
-        given.append(isinstance(x, torch.Tensor) and x.requires_grad)
+        given.append(is_followed(x))
         return f(x)
 
-    result, recorded = ask(answer, watched, x, h)
+    result, left_off = ask(answer, watched, x, h)
     if isinstance(result, torch.Tensor):
-        result = result.detach().clone()
+        result = result.detach().clone(memory_format=torch.contiguous_format)
     return {
         "result": result,
+        "the result is right in its first digits, and not in the rest": is_near(result, due, 1e-5)
+        and not is_near(result, due, 1e-9),
+        "`x` is not to the last digit what it was": not torch.equal(x.detach(), kept),
         "`x.requires_grad` is as before": x.requires_grad == required,
-        RECORDED_AFTERWARDS: recorded,
+        LEFT_OFF: left_off,
         "`f` is given a tensor that requires a gradient": Extra(any(given)),
     }
 
@@ -1745,7 +2673,7 @@ def two_cubes(g):
 
 @numerical_gradient.probe
 def a_table_of_float32(g):
-    table = torch.randn(3, 2, generator=g)
+    table = torch.randn(2, 3, generator=g).T  # (3, 2), and not contiguous
     weights = torch.tensor([[1.0, 2.0], [-3.0, 0.5], [4.0, -1.5]])
 
     def f(x):
@@ -1800,7 +2728,7 @@ def rows_of_the_identity(f, x, h):
     evidence=f_in_words,
 )
 def one_sided(f, x, h):
-    x = x.detach().double()
+    x = x.detach().double().contiguous()
     gradient = torch.zeros_like(x)
     for i in range(x.numel()):
         step = torch.zeros_like(x)
@@ -1817,7 +2745,7 @@ def one_sided(f, x, h):
     evidence=f_in_words,
 )
 def divided_by_h(f, x, h):
-    x = x.detach().double()
+    x = x.detach().double().contiguous()
     gradient = torch.zeros_like(x)
     for i in range(x.numel()):
         step = torch.zeros_like(x)
@@ -1835,7 +2763,7 @@ def divided_by_h(f, x, h):
     evidence=f_in_words,
 )
 def stayed_in_float32(f, x, h):
-    x = x.detach()
+    x = x.detach().contiguous()
     gradient = torch.zeros_like(x)
     for i in range(x.numel()):
         step = torch.zeros_like(x)
@@ -1853,7 +2781,7 @@ def stayed_in_float32(f, x, h):
     evidence=f_in_words,
 )
 def widened_too_late(f, x, h):
-    x = x.detach()
+    x = x.detach().contiguous()
     gradient = torch.zeros_like(x)
     for i in range(x.numel()):
         step = torch.zeros_like(x)
@@ -1871,7 +2799,7 @@ def widened_too_late(f, x, h):
     evidence=f_in_words,
 )
 def all_at_the_same_time(f, x, h):
-    x = x.detach().double()
+    x = x.detach().double().contiguous()
     return (f(x + h) - f(x - h)) / (2 * h)
 
 
@@ -1883,7 +2811,7 @@ def all_at_the_same_time(f, x, h):
     evidence=f_in_words,
 )
 def steps_pile_up(f, x, h):
-    x = x.detach().double()
+    x = x.detach().double().contiguous()
     gradient = torch.zeros_like(x)
     step = torch.zeros_like(x)
     for i in range(x.numel()):
@@ -1901,7 +2829,7 @@ def steps_pile_up(f, x, h):
     evidence=f_in_words,
 )
 def asked_autograd(f, x, h):
-    x = x.detach().double().requires_grad_()
+    x = x.detach().double().contiguous().requires_grad_()
     return torch.autograd.grad(f(x), x)[0]
 
 
@@ -1914,7 +2842,7 @@ def asked_autograd(f, x, h):
     evidence=f_in_words,
 )
 def moved_the_original(f, x, h):
-    x = x.detach().double()
+    x = x.detach().double().contiguous()
     gradient = torch.zeros_like(x)
     for i in range(x.numel()):
         x.view(-1)[i] += h
@@ -1925,15 +2853,16 @@ def moved_the_original(f, x, h):
 
 
 @numerical_gradient.misconception(
-    title="Moved by another h than the one given",
-    why="The result is close to the true slope, but not the central difference that was asked for. The caller chooses h: "
-    "how large it should be depends on the function and on the size of x.",
-    next="Use the argument `h`.",
+    title="Close to the slope, but not the central difference",
+    why="What came out is nearly the true slope. The central difference with the given h, which was asked for, is a little "
+    "off, and by how much depends on h. So you have moved by another h, or used a finer formula. The caller chooses h: how "
+    "large it should be depends on the function and on the size of x.",
+    next="One move up by the argument `h`, one move down, nothing else.",
     link="checking-a-gradient",
     evidence=f_in_words,
 )
 def another_h(f, x, h):
-    x = x.detach().double()
+    x = x.detach().double().contiguous()
     gradient = torch.zeros_like(x)
     for i in range(x.numel()):
         step = torch.zeros_like(x)
@@ -1950,7 +2879,7 @@ def another_h(f, x, h):
     evidence=f_in_words,
 )
 def missing_parentheses(f, x, h):
-    x = x.detach().double()
+    x = x.detach().double().contiguous()
     gradient = torch.zeros_like(x)
     for i in range(x.numel()):
         step = torch.zeros_like(x)
@@ -1968,7 +2897,7 @@ def missing_parentheses(f, x, h):
     evidence=f_in_words,
 )
 def never_put_back(f, x, h):
-    x = x.detach().double().clone()
+    x = x.detach().double().contiguous().clone()
     gradient = torch.zeros_like(x)
     for i in range(x.numel()):
         x.view(-1)[i] += h
@@ -1986,7 +2915,7 @@ def never_put_back(f, x, h):
     evidence=f_in_words,
 )
 def left_in_a_row(f, x, h):
-    x = x.detach().double()
+    x = x.detach().double().contiguous()
     slopes = []
     for i in range(x.numel()):
         step = torch.zeros_like(x)
@@ -2003,7 +2932,7 @@ def left_in_a_row(f, x, h):
     evidence=f_in_words,
 )
 def narrowed_at_the_end(f, x, h):
-    x = x.detach().double()
+    x = x.detach().double().contiguous()
     slopes = []
     for i in range(x.numel()):
         step = torch.zeros_like(x)
@@ -2020,7 +2949,7 @@ def narrowed_at_the_end(f, x, h):
     evidence=f_in_words,
 )
 def returned_early(f, x, h):
-    x = x.detach().double()
+    x = x.detach().double().contiguous()
     gradient = torch.zeros_like(x)
     for i in range(x.numel()):
         step = torch.zeros_like(x)
@@ -2028,6 +2957,134 @@ def returned_early(f, x, h):
         gradient.view(-1)[i] = (f(x + step) - f(x - step)) / (2 * h)
         return gradient
     return None
+
+
+@numerical_gradient.misconception(
+    title="Half of the digits were lost on the way",
+    why="The result has the dtype float64, but something before it was float32: the slopes, or the step with h in it. "
+    "`torch.zeros` and `torch.tensor` of Python floats make float32 unless you say otherwise, and `.double()` afterwards "
+    "makes room for digits that are gone.",
+    next="Give `dtype=torch.float64` to every tensor that you make.",
+    link="checking-a-gradient",
+    shows="the result is right in its first digits, and not in the rest",
+    evidence=f_in_words,
+)
+def digits_lost(f, x, h):
+    x = x.detach().double().contiguous()
+    slopes = []
+    for i in range(x.numel()):
+        step = torch.zeros_like(x)
+        step.view(-1)[i] = h
+        slopes.append(((f(x + step) - f(x - step)) / (2 * h)).item())
+    return torch.tensor(slopes).double().reshape(x.shape)
+
+
+@numerical_gradient.misconception(
+    title="Moved the caller's own numbers, and not quite back",
+    why="`double()` of a float64 tensor is that very tensor, so the steps were taken in the caller's `x`. Going up by h, down "
+    "by 2h and up by h again ends beside the start: each step is rounded.",
+    next="Work on a copy, or add and subtract a `step` of your own.",
+    link="checking-a-gradient",
+    shows="`x` is not to the last digit what it was",
+    evidence=f_in_words,
+)
+def not_quite_back(f, x, h):
+    x = x.detach().double().contiguous()
+    gradient = torch.zeros_like(x)
+    for i in range(x.numel()):
+        x.view(-1)[i] += h
+        up = f(x)
+        x.view(-1)[i] -= 2 * h
+        gradient.view(-1)[i] = (up - f(x)) / (2 * h)
+        x.view(-1)[i] += h
+    return gradient
+
+
+@numerical_gradient.misconception(
+    title="Moved a whole row at once",
+    why="`len(x)` counts the rows of a table, and `x[i]` is a row. All of its elements moved together, so every one of them "
+    "got the sum of the row's slopes.",
+    next="Go through all elements, `x.numel()` of them, whatever the shape.",
+    link="checking-a-gradient",
+    evidence=f_in_words,
+)
+def one_row_at_a_time(f, x, h):
+    x = x.detach().double()
+    gradient = torch.zeros_like(x)
+    for i in range(len(x)):
+        step = torch.zeros_like(x)
+        step[i] = h
+        gradient[i] = (f(x + step) - f(x - step)) / (2 * h)
+    return gradient
+
+
+@numerical_gradient.misconception(
+    title="The same number in every place",
+    why="All elements moved at once, and the one difference that came out, the sum of all slopes, was written into every "
+    "place. The shape is right; nobody can tell which element contributed what.",
+    next="Move one element at a time.",
+    link="checking-a-gradient",
+    evidence=f_in_words,
+)
+def the_sum_everywhere(f, x, h):
+    x = x.detach().double()
+    return torch.full_like(x, (f(x + h) - f(x - h)) / (2 * h))
+
+
+@numerical_gradient.misconception(
+    title="`flatten` has made a copy",
+    why="Of a tensor that lies in memory row after row, `flatten()` and `reshape(-1)` are views, and writing into them moves "
+    "an element. Of a transposed one they are copies: you have moved elements of a copy that nobody looks at, and f saw "
+    "no difference.",
+    next="Make sure that the tensor lies row after row: `contiguous()`, or a fresh one from `torch.zeros(x.shape, …)`.",
+    link="checking-a-gradient",
+    evidence=f_in_words,
+)
+def flatten_made_a_copy(f, x, h):
+    x = x.detach().double()
+    slopes = torch.zeros(x.numel(), dtype=torch.float64)
+    for i in range(x.numel()):
+        up, down = x.clone(), x.clone()
+        up.flatten()[i] += h
+        down.flatten()[i] -= h
+        slopes[i] = (f(up) - f(down)) / (2 * h)
+    return slopes.reshape(x.shape)
+
+
+@numerical_gradient.misconception(
+    title="A transposed tensor has no view as one row",
+    why="A view needs elements that lie in memory one after the other. `zeros_like` and `clone` keep the order in memory of "
+    "the tensor that they copy, so of a transposed x they have no such view either.",
+    next="Use `contiguous()` before, or a fresh tensor from `torch.zeros(x.shape, …)`.",
+    link="checking-a-gradient",
+)
+def viewed_a_transpose(f, x, h):
+    x = x.detach().double()
+    gradient = torch.zeros_like(x)
+    for i in range(x.numel()):
+        step = torch.zeros_like(x)
+        step.view(-1)[i] = h
+        gradient.view(-1)[i] = (f(x + step) - f(x - step)) / (2 * h)
+    return gradient
+
+
+@numerical_gradient.misconception(
+    title="Switched off the caller's `requires_grad`",
+    why="`requires_grad_(False)` changes the caller's tensor for good. From now on no loss reaches it.",
+    next="`detach()` gives you the same numbers without a history, and leaves `x` as it is.",
+    link="who-stops-the-gradient",
+    shows="`x.requires_grad` is as before",
+    evidence=f_in_words,
+)
+def froze_the_original(f, x, h):
+    x.requires_grad_(False)
+    x = x.double().contiguous()
+    gradient = torch.zeros_like(x)
+    for i in range(x.numel()):
+        step = torch.zeros_like(x)
+        step.view(-1)[i] = h
+        gradient.view(-1)[i] = (f(x + step) - f(x - step)) / (2 * h)
+    return gradient
 
 
 # The bug clinic -----------------------------------------------------------------------------------
@@ -2106,7 +3163,8 @@ def five_measurements(g):
 
 @cooling_loss.probe
 def eight_measurements(g):
-    return cooling(g, 8)
+    t, temperature, a, k = cooling(g, 8)
+    return t, temperature, a, parameter(-k.detach() / 4)  # also a k at which the curve rises
 
 
 @cooling_loss.alternative("PyTorch's own loss.")
@@ -2211,3 +3269,18 @@ def summed_the_squares(t, temperature, a, k):
     decay = torch.exp(-k * t)
     error = a * decay - temperature
     return (error**2).sum()
+
+
+@cooling_loss.misconception(
+    title="Went backward inside the function",
+    why="`backward()` has run before the loss is returned, and the graph was freed. Whoever asked for the loss cannot go "
+    "backward from it any more.",
+    next="Return the loss and leave `backward()` to the caller.",
+    link="the-graph-is-used-up",
+)
+def backward_inside(t, temperature, a, k):
+    decay = torch.exp(-k * t)
+    error = a * decay - temperature
+    loss = (error**2).mean()
+    loss.backward()
+    return loss
