@@ -218,7 +218,7 @@ def test_the_advice_to_rerun_an_input_is_given_only_where_its_numbers_are_shown(
         return (torch.randn(50, generator=g),)
 
     told = check_object(twice_as_many, lambda values: 5 * values).message
-    assert "an input so small" in told
+    assert "a small input of your own" in told
     assert "this input" not in told
 
 

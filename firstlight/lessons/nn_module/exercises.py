@@ -8,14 +8,20 @@
 import math
 from collections import Counter
 from contextlib import contextmanager
-from numbers import Number
+from copy import deepcopy
+from itertools import permutations
+from numbers import Integral, Number
 
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.nn.modules.module import register_module_forward_pre_hook
+from torch.nn.modules.module import (
+    register_module_forward_pre_hook,
+    register_module_parameter_registration_hook,
+)
 
 from firstlight.checking import Extra, exercise
+from firstlight.checking.source import does_nothing
 
 # Networks to look at ------------------------------------------------------------------------------
 
@@ -86,12 +92,37 @@ def fill(called, network):
                 tensor.copy_(0.6 * torch.randn(shape, generator=g))
 
 
+def fill_as(wanted, orders, network, inputs):
+    """Fill a network in the first of several orders in which it computes what is wanted.
+
+    Layers that never ran, or ran in a turn of their own, cannot be told apart by their turn. A
+    network that agrees in one of the orders is the same network; if none agrees, the first counts.
+    """
+    fill(modules_called(wanted, *inputs), wanted)
+    with torch.no_grad():
+        due = wanted(*inputs)
+        for order in orders:
+            fill(order, network)
+            output = network(*inputs)
+            if not isinstance(output, torch.Tensor) or output.shape != due.shape:
+                break
+            if torch.allclose(output, due, rtol=1e-4, atol=1e-4 * float(due.abs().max())):
+                return
+    fill(orders[0], network)
+
+
 def registered(called, network):
-    """Say which of the layers that ran belong to a network: all, or all but some."""
+    """Say which of the layers that ran belong to a network: all, or how many and which do not."""
     own = set(network.modules())
-    strangers = [m for m in called if m not in own and list(m.parameters(recurse=False))]
-    names = ", ".join(type(m).__name__ for m in strangers)
-    return f"all that run but {names}" if names else "all that run"
+    layers = [m for m in called if list(m.parameters(recurse=False))]
+    names = [type(m).__name__ for m in layers if m not in own]
+    return f"{len(layers) - len(names)}, without {', '.join(names)}" if names else "all that run"
+
+
+def memory(called, network):
+    """Say where in memory the numbers of a network lie."""
+    tensors = [t for module in [*called, *network.modules()] for t in tensors_of(module)]
+    return {t.untyped_storage().data_ptr() for t in tensors}
 
 
 def dtype_in_float64(network, *inputs):
@@ -103,29 +134,54 @@ def dtype_in_float64(network, *inputs):
     return str(getattr(output, "dtype", None)).removeprefix("torch.")
 
 
-def examine(network, *inputs):
-    """Observe what a network owns and what it computes, whatever its parts are called."""
+def given_back(network, *inputs):
+    """Run a network twice; give its output, and in words what kind of thing it is."""
+    output, again = network(*inputs), network(*inputs)
+    if output is None:
+        written = not does_nothing(type(network).forward)
+        return None, "None" if written else "nothing yet: the `...` still stands there"
+    if not isinstance(output, torch.Tensor):
+        return None, f"an object of type {type(output).__name__}"
+    if not torch.equal(output, again):
+        return None, "another tensor at each call"
+    return output, "a tensor"
+
+
+def examine(network, *inputs, of, another=None, wanted=None, orders=None):
+    """Observe what a network owns and what it computes, whatever its parts are called.
+
+    `of` names it, `another` was made by the same call. `orders` lists the orders in which its layers
+    may stand for those of `wanted`; without it they are known by their turn.
+    """
     called = modules_called(module_of(network), *inputs)
-    fill(called, network)
+    if another is not None:
+        others = modules_called(module_of(another), *inputs)
+        apart = not memory(called, network) & memory(others, another)
+    if orders is None:
+        fill(called, network)
+    else:
+        fill_as(wanted, orders(called, network), network, inputs)
     parameters = list(network.parameters())
     seen = {
-        "the registered layers": registered(called, network),
+        "the layers that are registered": registered(called, network),
         "the shapes of the parameters": shapes(parameters),
     }
     inputs = tuple(x.detach().clone().requires_grad_() for x in inputs)
-    output, again = network(*inputs), network(*inputs)
-    if not isinstance(output, torch.Tensor):
-        return {**seen, "the output for known weights": output}
-    if torch.equal(output, again):
-        seen["the output for known weights"] = output
-    if output.requires_grad:
-        output.square().sum().backward()
+    output, words = given_back(network, *inputs)
+    seen["what `forward` gives"] = words
+    if output is None and words != "another tensor at each call":
+        return seen
+    if output is not None:
+        seen[f"the output of {of} for known weights"] = output
+        if output.requires_grad:
+            output.square().sum().backward()
     return {
         **seen,
-        "the same output for the same input": torch.equal(output, again),
+        **({} if another is None else {"each new one has numbers of its own": apart}),
         "the gradient at the input": inputs[0].grad,
+        "every registered parameter requires gradients": all(p.requires_grad for p in parameters),
         "a gradient reaches every registered parameter": bool(parameters)
-        and all(p.grad is not None for p in parameters),
+        and all(p.grad is not None for p in parameters if p.requires_grad),
         "the dtype after `.double()`": dtype_in_float64(network, *inputs),
     }
 
@@ -188,41 +244,84 @@ class Linear(nn.Module):
 def beginning(layer, another, bound):
     """Say in words how a layer's initial numbers lie in the range from -bound to bound."""
     weight, bias = (getattr(layer, name, None) for name in ("weight", "bias"))
-    if not isinstance(weight, torch.Tensor) or not isinstance(bias, torch.Tensor):
-        return "there are no two tensors `weight` and `bias`"
+    if not isinstance(weight, torch.Tensor):
+        return "no tensor called `weight`"
+    if not isinstance(bias, torch.Tensor):
+        return "no tensor called `bias`"
     values = weight.detach().flatten()
     inner = float((values.abs() < bound / 2).float().mean())
+    largest, spread = float(values.abs().max()), float(values.std())
     if not bool(values.isfinite().all() & bias.isfinite().all()):
         return "memory that nobody has filled"
     if len(values.unique()) == 1:
-        return "all weights are equal"
-    if float(values.abs().max()) > 1.001 * bound:
-        return "some weights lie outside the range"
+        return "one number for all weights"
+    if len(weight.unique(dim=0)) < len(weight):
+        return "rows of weights that are equal"
     if float(values.min()) >= 0:
-        return "in the range, but no weight is negative"
-    if not 0.4 < inner < 0.6 or len(weight.unique(dim=0)) < len(weight):
-        return "in the range, but not uniform"
+        return "weights of which none is negative"
+    if largest > 1.001 * bound and largest > 2.2 * spread:
+        known = "with standard deviation 1" if 0.9 < spread < 1.1 else "beyond the range"
+        return f"normal numbers {known}"
+    if largest > 1.001 * bound:
+        return "a range that is too wide"
+    if not 0.4 < inner < 0.6:
+        return "numbers that do not fill the range evenly"
     if float(bias.detach().abs().max()) > 1.001 * bound:
-        return "some biases lie outside the range"
+        return "biases outside the range"
     if torch.equal(weight, another.weight):
         return "the same numbers in every new layer"
-    return "uniform in the range"
+    return "numbers spread evenly over the range"
+
+
+@contextmanager
+def ready_made_layers():
+    """List the modules of type nn.Linear that are made inside."""
+    made = []
+
+    def note(module, name, parameter):
+        if isinstance(module, nn.Linear):
+            made.append(module)
+
+    handle = register_module_parameter_registration_hook(note)
+    try:
+        yield made
+    finally:
+        handle.remove()
+
+
+def by_name(network):
+    """List shapes by name, the weight first: `weight (2, 3), bias (2,)`."""
+    named = sorted(network.named_parameters(), key=lambda pair: -pair[1].dim())
+    return ", ".join(f"{name} {tuple(p.shape)}" for name, p in named) or "none"
 
 
 @Linear.drive
 def build_a_layer(answer, x, out_features):
-    layer = module_of(answer(x.shape[-1], out_features))
+    with ready_made_layers() as made:
+        layer = module_of(answer(x.shape[-1], out_features))
     with unfilled_memory_is_nan():
-        start = beginning(answer(16, 40), answer(16, 40), bound=1 / 4)
+        one, another = answer(16, 40), answer(16, 40)
+        start = beginning(one, another, bound=1 / 4)
+        apart = not memory([], one) & memory([], another)
     names = {name for name, _ in layer.named_parameters()}
-    wrapped = any(isinstance(module, nn.Linear) for module in layer.modules())
-    seen = examine(layer, x)
+    of = f"Linear({x.shape[-1]}, {out_features})"
+    named = by_name(layer)
+    vector = x.flatten(0, -2)[0].clone()
+    found = [str(tuple(getattr(layer(some), "shape", ()))) for some in (vector, vector[None])]
+    with ready_made_layers() as made_later:
+        seen = examine(layer, x, of=of)
+    seen.pop("the layers that are registered")
+    seen.pop("the shapes of the parameters")
     return {
-        "the shapes of the parameters": seen.pop("the shapes of the parameters"),
+        "the parameters": named,
         "they are called `weight` and `bias`": names == {"weight", "bias"},
         "the numbers at the start": start,
-        "`nn.Linear` is not used": not wrapped,
+        "each new layer has numbers of its own": apart,
+        "no nn.Linear is made": not made and not made_later,
         **seen,
+        "the shape of the output for one vector": found[0],
+        "the shape of the output for a batch of one": found[1],
+        "the vector keeps its shape": vector.dim() == 1,
     }
 
 
@@ -293,7 +392,7 @@ class RegisteredByHand(nn.Module):
     "`parameters()` is empty, `state_dict()` saves nothing, and `.to()` and `.double()` leave the weights where they are.",
     next="Wrap both tensors in `nn.Parameter`.",
     link="what-registration-is",
-    shows="the shapes of the parameters",
+    shows="the parameters",
 )
 class PlainTensors(nn.Module):
     def __init__(self, in_features, out_features):
@@ -313,7 +412,7 @@ class PlainTensors(nn.Module):
     "require gradients. Buffers are for numbers that are measured, not learned.",
     next="What is learned is an `nn.Parameter`.",
     link="what-registration-is",
-    shows="the shapes of the parameters",
+    shows="the parameters",
 )
 class WeightsAsBuffers(nn.Module):
     def __init__(self, in_features, out_features):
@@ -329,11 +428,11 @@ class WeightsAsBuffers(nn.Module):
 
 @Linear.misconception(
     title="The weight lies the other way round",
-    why="Series 1 kept one *column* of weights per output, (in, out). PyTorch keeps one *row* per output, (out, in). The "
+    why="Foundations kept one *column* of weights per output, (in, out). PyTorch keeps one *row* per output, (out, in). The "
     "product comes out right either way, but no weights saved by an nn.Linear fit into this layer.",
     next="Exchange the two lengths, and transpose in `forward`.",
     link="what-a-linear-layer-computes",
-    shows="the shapes of the parameters",
+    shows="the parameters",
 )
 class InByOut(nn.Module):
     def __init__(self, in_features, out_features):
@@ -353,7 +452,7 @@ class InByOut(nn.Module):
     "registered, and whatever a step has learned is thrown away with the next call.",
     next="Make the parameters once, in `__init__`.",
     link="what-happens-at-a-call",
-    shows="the same output for the same input",
+    shows="what `forward` gives",
 )
 class MadeInForward(nn.Module):
     def __init__(self, in_features, out_features):
@@ -391,7 +490,7 @@ class WithoutSuper(nn.Module):
     why="`torch.empty` reserves memory and leaves in it what happens to be there: often zeros, sometimes numbers of 10³⁸ or "
     "NaN. A network built on it works today and fails tomorrow.",
     next="Fill the weights, with `nn.init.uniform_` for instance.",
-    link="initialisation",
+    link="what-a-linear-layer-computes",
     shows="the numbers at the start",
 )
 class NeverFilled(nn.Module):
@@ -409,7 +508,7 @@ class NeverFilled(nn.Module):
     why="If all the rows are equal, all outputs are, and so are their gradients. Every step moves them alike: a hidden layer "
     "of 100 units then does the work of one.",
     next="Start with random numbers.",
-    link="initialisation",
+    link="what-a-linear-layer-computes",
     shows="the numbers at the start",
 )
 class StartsAtZero(nn.Module):
@@ -423,11 +522,11 @@ class StartsAtZero(nn.Module):
 
 
 @Linear.misconception(
-    title="The weights start too large",
+    title="Normal numbers, not scaled",
     why="`randn` has standard deviation 1, however many inputs are added up. With 784 inputs the outputs are about 28 "
     "times as large as the inputs, and each further layer multiplies again.",
     next="Keep to the range: it shrinks with the square root of `in_features`.",
-    link="initialisation",
+    link="what-a-linear-layer-computes",
     shows="the numbers at the start",
 )
 class UnscaledNormal(nn.Module):
@@ -445,7 +544,7 @@ class UnscaledNormal(nn.Module):
     why="`torch.rand` draws between 0 and 1. With positive weights alone, every output is large where the inputs are large: "
     "all units begin by seeing nearly the same.",
     next="The range is symmetric: from -1/√in_features to 1/√in_features.",
-    link="initialisation",
+    link="what-a-linear-layer-computes",
     shows="the numbers at the start",
 )
 class OnlyPositive(nn.Module):
@@ -485,7 +584,7 @@ class DetachedWeights(nn.Module):
     "`layer.bias`. Here the two parameters are to be your own.",
     next="Make `self.weight` and `self.bias` yourself, each an `nn.Parameter`.",
     link="what-a-linear-layer-computes",
-    shows="`nn.Linear` is not used",
+    shows="no nn.Linear is made",
 )
 class WrappedLinear(nn.Module):
     def __init__(self, in_features, out_features):
@@ -501,7 +600,7 @@ class WrappedLinear(nn.Module):
     why="The weight is an `nn.Parameter`, the bias is a plain tensor. It takes part in every output, and it is never trained, saved or moved.",
     next="Make the bias a Parameter, too.",
     link="what-registration-is",
-    shows="the shapes of the parameters",
+    shows="the parameters",
 )
 class BiasAsTensor(nn.Module):
     def __init__(self, in_features, out_features):
@@ -520,7 +619,7 @@ class BiasAsTensor(nn.Module):
     why="A module registers what is assigned to an attribute, and the attribute here is a list. It does not look inside, even if what it would find are Parameters.",
     next="One attribute for each: `self.weight` and `self.bias`.",
     link="what-registration-is",
-    shows="the shapes of the parameters",
+    shows="the parameters",
 )
 class ParametersInAList(nn.Module):
     def __init__(self, in_features, out_features):
@@ -538,7 +637,7 @@ class ParametersInAList(nn.Module):
     why="Whatever is computed from a Parameter is an ordinary tensor: `nn.Parameter(…) * bound` is one, with a history. It is not registered, and it is no leaf.",
     next="Compute first, and wrap the result in `nn.Parameter` last.",
     link="what-registration-is",
-    shows="the shapes of the parameters",
+    shows="the parameters",
 )
 class ComputedAfterwards(nn.Module):
     def __init__(self, in_features, out_features):
@@ -575,7 +674,6 @@ class OtherNames(nn.Module):
     why="Without its bias every output is 0 where the input is 0. The bias is registered, and as it takes no part in the output, no gradient reaches it.",
     next="Add it to the product.",
     link="what-a-linear-layer-computes",
-    shows="the output for known weights",
 )
 class BiasNotAdded(nn.Module):
     def __init__(self, in_features, out_features):
@@ -594,7 +692,6 @@ class BiasNotAdded(nn.Module):
     why="The product is computed and thrown away: a function without `return` gives None.",
     next="Return the result.",
     link="what-happens-at-a-call",
-    shows="the output for known weights",
 )
 class ReturnsNothing(nn.Module):
     def __init__(self, in_features, out_features):
@@ -613,7 +710,6 @@ class ReturnsNothing(nn.Module):
     why="A linear layer is the product and the bias. The activation is another layer, so that each can be put where it is wanted.",
     next="Leave the activation out.",
     link="what-a-linear-layer-computes",
-    shows="the output for known weights",
 )
 class WithActivation(nn.Module):
     def __init__(self, in_features, out_features):
@@ -631,7 +727,7 @@ class WithActivation(nn.Module):
     title="Filled while autograd is watching",
     why="`self.weight` is a leaf that requires gradients, and PyTorch lets nobody write into it while it records. The functions of `nn.init` record nothing.",
     next="Use `nn.init.uniform_`, or fill the tensor before you wrap it.",
-    link="initialisation",
+    link="what-a-linear-layer-computes",
 )
 class FilledWhileRecording(nn.Module):
     def __init__(self, in_features, out_features):
@@ -649,7 +745,7 @@ class FilledWhileRecording(nn.Module):
     title="The weights do not fill the range evenly",
     why="They lie between the two ends, and not uniformly: another distribution, a range that is too narrow, or one that comes from `out_features`.",
     next="Uniform between -1/√in_features and 1/√in_features.",
-    link="initialisation",
+    link="what-a-linear-layer-computes",
     shows="the numbers at the start",
 )
 class NarrowRange(nn.Module):
@@ -669,7 +765,7 @@ class NarrowRange(nn.Module):
     why="Derived from nn.Linear, the class has everything already. The exercise is to write what it does.",
     next="Derive from `nn.Module`, and make the two Parameters.",
     link="what-a-linear-layer-computes",
-    shows="`nn.Linear` is not used",
+    shows="no nn.Linear is made",
 )
 class DerivedFromLinear(nn.Linear):
     def __init__(self, in_features, out_features):
@@ -683,7 +779,7 @@ class DerivedFromLinear(nn.Linear):
     title="Every layer starts with the same numbers",
     why="`torch.manual_seed` inside `__init__` sets the generator of the whole program back, each time a layer is made. Two layers of one shape begin as twins, and everybody else's random numbers repeat.",
     next="Seed once, at the start of a program, outside of the layer.",
-    link="initialisation",
+    link="what-a-linear-layer-computes",
     shows="the numbers at the start",
 )
 class SeededInside(nn.Module):
@@ -704,7 +800,7 @@ class SeededInside(nn.Module):
     why="A bias of shape (1,) is stretched over the outputs: all of them are moved by the same number.",
     next="There is one bias for each output.",
     link="what-a-linear-layer-computes",
-    shows="the shapes of the parameters",
+    shows="the parameters",
 )
 class OneBiasForAll(nn.Module):
     def __init__(self, in_features, out_features):
@@ -713,6 +809,116 @@ class OneBiasForAll(nn.Module):
         self.weight = nn.Parameter(torch.empty(out_features, in_features))
         self.bias = nn.Parameter(torch.zeros(1))
         nn.init.uniform_(self.weight, -bound, bound)
+
+    def forward(self, x):
+        return x @ self.weight.T + self.bias
+
+
+@Linear.misconception(
+    title="The weights were not transposed",
+    why="The weight has one row for each output, (out, in), and the last axis of x has length in. So `x @ weight` does not fit, unless the two lengths are equal: then it runs and mixes up which weight belongs to which output.",
+    next="Look at the two shapes: which axis of the weight is to meet the last one of x?",
+    link="what-a-linear-layer-computes",
+)
+class WithoutTranspose(nn.Module):
+    def __init__(self, in_features, out_features):
+        super().__init__()
+        bound = 1 / math.sqrt(in_features)
+        self.weight = nn.Parameter(torch.empty(out_features, in_features))
+        self.bias = nn.Parameter(torch.zeros(out_features))
+        nn.init.uniform_(self.weight, -bound, bound)
+
+    def forward(self, x):
+        return x @ self.weight + self.bias
+
+
+@Linear.misconception(
+    title="The layer has no bias",
+    why="The product alone gives 0 wherever the input is 0. The bias, one number for each output, moves the outputs away from there, and it is learned like the weight.",
+    next="Make a second Parameter, and add it in `forward`.",
+    link="what-a-linear-layer-computes",
+    shows="the parameters",
+)
+class WithoutBias(nn.Module):
+    def __init__(self, in_features, out_features):
+        super().__init__()
+        bound = 1 / math.sqrt(in_features)
+        self.weight = nn.Parameter(torch.empty(out_features, in_features))
+        nn.init.uniform_(self.weight, -bound, bound)
+
+    def forward(self, x):
+        return x @ self.weight.T
+
+
+@Linear.misconception(
+    title="There is no method `forward`",
+    why="A call runs `forward`, by that very name. Written in another way, it is a method that nobody calls.",
+    next="Look at the spelling.",
+    link="what-happens-at-a-call",
+)
+class MisspelledLinear(nn.Module):
+    def __init__(self, in_features, out_features):
+        super().__init__()
+        bound = 1 / math.sqrt(in_features)
+        self.weight = nn.Parameter(torch.empty(out_features, in_features))
+        self.bias = nn.Parameter(torch.zeros(out_features))
+        nn.init.uniform_(self.weight, -bound, bound)
+
+    def foward(self, x):
+        return x @ self.weight.T + self.bias
+
+
+MisspelledLinear.__name__ = "Linear"  # the message names the class
+
+
+@Linear.misconception(
+    title="Written for inputs with two axes",
+    why="The formula names a batch axis and a feature axis, and nothing else. A batch of sequences has three axes, a single vector has one, and the layer is to work on the last axis of any of them.",
+    next="Use a product that leaves the leading axes alone.",
+    link="what-a-linear-layer-computes",
+)
+class OnlyTwoAxes(nn.Module):
+    def __init__(self, in_features, out_features):
+        super().__init__()
+        bound = 1 / math.sqrt(in_features)
+        self.weight = nn.Parameter(torch.empty(out_features, in_features))
+        self.bias = nn.Parameter(torch.zeros(out_features))
+        nn.init.uniform_(self.weight, -bound, bound)
+
+    def forward(self, x):
+        return torch.einsum("bi,oi->bo", x, self.weight) + self.bias
+
+
+@Linear.misconception(
+    title="The range is too wide",
+    why="The numbers are spread evenly, and some lie beyond 1/√in_features. An output is a sum over all inputs, so the more inputs there are, the smaller each weight has to be.",
+    next="The two ends are -1/√in_features and 1/√in_features.",
+    link="what-a-linear-layer-computes",
+    shows="the numbers at the start",
+)
+class RangeTooWide(nn.Module):
+    def __init__(self, in_features, out_features):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(out_features, in_features))
+        self.bias = nn.Parameter(torch.zeros(out_features))
+        nn.init.uniform_(self.weight, -1, 1)
+
+    def forward(self, x):
+        return x @ self.weight.T + self.bias
+
+
+@Linear.misconception(
+    title="Normal numbers instead of uniform ones",
+    why="The spread shrinks with the number of inputs, as it should. But normal numbers have no ends: about a third of them lie beyond one standard deviation. The docstring asks for a range that is filled evenly.",
+    next="Draw uniform numbers between the two ends.",
+    link="what-a-linear-layer-computes",
+    shows="the numbers at the start",
+)
+class ScaledNormal(nn.Module):
+    def __init__(self, in_features, out_features):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(out_features, in_features) / math.sqrt(in_features))
+        self.bias = nn.Parameter(torch.zeros(out_features))
 
     def forward(self, x):
         return x @ self.weight.T + self.bias
@@ -735,12 +941,12 @@ class Standardiser(nn.Module):
     """Standardise features by statistics that were measured once.
 
     `Standardiser(x)`: x is (N, D), the training data. The layer keeps the mean and the standard
-    deviation of each column, `x.mean(0)` and `x.std(0)`, under the names `mean` and `std`.
+    deviation of each column, `x.mean(0)` and `x.std(0)`, each (D,), as `mean` and `std`.
 
     `layer(z)`: z (B, D) -> (z - mean) / std, by the statistics of x, whatever z is.
 
-    Nothing here is trained: the layer has no parameters. Its statistics are saved by
-    `state_dict()`, under their names, and go along with `.to()` and `.double()`.
+    Nothing here is trained: the layer has no parameters. `state_dict()` saves the two statistics
+    under their names, and nothing else. They go along with `.to()` and `.double()`.
     """
 
     def __init__(self, x):
@@ -783,6 +989,7 @@ def to_six_digits(output):
 def measure_and_use(answer, x, z):
     layer = module_of(answer(x))
     output = layer(z)
+    kept = layer.state_dict()
     before = state_of(layer)
     one_row = layer(z[:1])
     seen = {
@@ -790,8 +997,10 @@ def measure_and_use(answer, x, z):
         "the output for the first row alone": to_six_digits(one_row),
         "the statistics stay as they were measured": same_state(before, state_of(layer)),
         "the number of parameters": len(list(layer.parameters())),
-        "the number of tensors in `state_dict`": len(layer.state_dict()),
-        "they are called `mean` and `std`": {"mean", "std"} <= set(layer.state_dict()),
+        "the tensors in `state_dict`": ", ".join(sorted(kept)) or "none",
+        "`mean`": kept["mean"].clone() if "mean" in kept else None,
+        "`std`": kept["std"].clone() if "std" in kept else None,
+        "the dtype of the output for float64 data": getattr(output, "dtype", None),
         "the output of a copy that has loaded its state": to_six_digits(
             loaded_elsewhere(answer, layer, x, z)
         ),
@@ -803,8 +1012,9 @@ def measure_and_use(answer, x, z):
 def two_tables(g, rows, columns, others):
     x = torch.randn(rows, columns, generator=g, dtype=torch.float64)
     scale = torch.arange(1, columns + 1, dtype=torch.float64)
+    scale[-1] /= 100 * columns  # a column that hardly scatters, where a number added to std tells
     z = 2 * torch.randn(others, columns, generator=g, dtype=torch.float64) - 3
-    return 5 * scale + scale * x, z
+    return 5 + scale + scale * x, z
 
 
 @Standardiser.probe
@@ -822,12 +1032,13 @@ def as_many_rows_as_features(g):  # where statistics of rows have the right shap
     return two_tables(g, 3, 3, 3)
 
 
-@Standardiser.alternative("With the axis kept, as a row that is stretched over the batch.")
-class KeptAsRows(nn.Module):
+@Standardiser.alternative("The statistics by their formulas, the quotient by methods.")
+class ByFormula(nn.Module):
     def __init__(self, x):
         super().__init__()
-        self.register_buffer("mean", x.mean(dim=0, keepdim=True))
-        self.register_buffer("std", x.std(dim=0, keepdim=True))
+        mean = x.sum(0) / len(x)
+        self.register_buffer("std", ((x - mean) ** 2).sum(0).div(len(x) - 1).sqrt())
+        self.register_buffer("mean", mean)
 
     def forward(self, z):
         return z.sub(self.mean).div(self.std)
@@ -862,7 +1073,7 @@ class WithBatchNormsFormula(nn.Module):
     "whoever loads the network gets other statistics, and `.to()` and `.double()` leave it behind.",
     next="Register both as buffers.",
     link="buffers-numbers-that-are-kept-and-not-trained",
-    shows="the number of tensors in `state_dict`",
+    shows="the tensors in `state_dict`",
 )
 class StatisticsAsAttributes(nn.Module):
     def __init__(self, x):
@@ -915,7 +1126,7 @@ class OfTheBatch(nn.Module):
     "a mask. The statistics cannot: the training data is not there when the network is loaded.",
     next="Leave `persistent` at its default.",
     link="buffers-numbers-that-are-kept-and-not-trained",
-    shows="the number of tensors in `state_dict`",
+    shows="the tensors in `state_dict`",
 )
 class NotPersistent(nn.Module):
     def __init__(self, x):
@@ -986,7 +1197,7 @@ class FrozenParameters(nn.Module):
     why="The other one is a plain attribute: it is neither saved nor moved. Loaded elsewhere, the layer mixes one data set's mean with another one's deviation.",
     next="Register both.",
     link="buffers-numbers-that-are-kept-and-not-trained",
-    shows="the number of tensors in `state_dict`",
+    shows="the tensors in `state_dict`",
 )
 class OnlyTheMean(nn.Module):
     def __init__(self, x):
@@ -1003,7 +1214,7 @@ class OnlyTheMean(nn.Module):
     why="The layer works, and its state is saved under names that nobody expects. A buffer's name is the first argument of `register_buffer`.",
     next="Call them `mean` and `std`.",
     link="buffers-numbers-that-are-kept-and-not-trained",
-    shows="they are called `mean` and `std`",
+    shows="the tensors in `state_dict`",
 )
 class OtherBufferNames(nn.Module):
     def __init__(self, x):
@@ -1103,6 +1314,158 @@ class FollowsTheBatches(nn.Module):
         return (z - self.mean) / self.std
 
 
+@Standardiser.misconception(
+    title="`super().__init__()` was not called",
+    why="nn.Module's own `__init__` makes the place where buffers are registered. Until it has run, the first buffer has nowhere to go.",
+    next="Make `super().__init__()` the first line of `__init__`.",
+    link="what-registration-is",
+)
+class StandardiserWithoutSuper(nn.Module):
+    def __init__(self, x):
+        self.register_buffer("mean", x.mean(0))
+        self.register_buffer("std", x.std(0))
+
+    def forward(self, z):
+        return (z - self.mean) / self.std
+
+
+@Standardiser.misconception(
+    title="The statistics of the rows",
+    why="Reduced over axis 1, there is one number for each row, that is for each example of the training data. A column is a feature, and each feature has a unit and a spread of its own.",
+    next="Which axis has to vanish so that one number for each column is left?",
+    link="buffers-numbers-that-are-kept-and-not-trained",
+)
+class StatisticsOfRows(nn.Module):
+    def __init__(self, x):
+        super().__init__()
+        self.register_buffer("mean", x.mean(1))
+        self.register_buffer("std", x.std(1))
+
+    def forward(self, z):
+        return (z - self.mean) / self.std
+
+
+@Standardiser.misconception(
+    title="The name was taken before it was registered",
+    why="`self.mean = …` makes a plain attribute of that name. `register_buffer` makes the attribute itself, and refuses a name that exists already.",
+    next="Leave the plain assignment out, or give the tensor to `register_buffer` at once.",
+    link="buffers-numbers-that-are-kept-and-not-trained",
+)
+class NameAlreadyTaken(nn.Module):
+    def __init__(self, x):
+        super().__init__()
+        self.mean = x.mean(0)
+        self.std = x.std(0)
+        self.register_buffer("mean", self.mean)
+        self.register_buffer("std", self.std)
+
+    def forward(self, z):
+        return (z - self.mean) / self.std
+
+
+@Standardiser.misconception(
+    title="One of the two is a parameter",
+    why="A parameter is what training moves. Measured numbers would drift away with every step, one of the two here.",
+    next="Register both as buffers.",
+    link="buffers-numbers-that-are-kept-and-not-trained",
+    shows="the number of parameters",
+)
+class OneIsAParameter(nn.Module):
+    def __init__(self, x):
+        super().__init__()
+        self.mean = nn.Parameter(x.mean(0))
+        self.register_buffer("std", x.std(0))
+
+    def forward(self, z):
+        return (z - self.mean) / self.std
+
+
+@Standardiser.misconception(
+    title="One of the buffers is not saved",
+    why="`persistent=False` keeps this buffer out of `state_dict()`. Whoever loads the layer elsewhere mixes the saved statistic of one data set with the other one of another.",
+    next="Leave `persistent` at its default for both.",
+    link="buffers-numbers-that-are-kept-and-not-trained",
+    shows="the tensors in `state_dict`",
+)
+class OneNotPersistent(nn.Module):
+    def __init__(self, x):
+        super().__init__()
+        self.register_buffer("mean", x.mean(0))
+        self.register_buffer("std", x.std(0), persistent=False)
+
+    def forward(self, z):
+        return (z - self.mean) / self.std
+
+
+@Standardiser.misconception(
+    title="The two names are exchanged",
+    why="The output is right, since `forward` exchanges them back. What is saved under `mean` is the deviation, so whoever reads the state, or loads it into another class, gets nonsense.",
+    next="Under each name, keep what it says.",
+    link="buffers-numbers-that-are-kept-and-not-trained",
+    shows="`mean`",
+)
+class NamesExchanged(nn.Module):
+    def __init__(self, x):
+        super().__init__()
+        self.register_buffer("std", x.mean(0))
+        self.register_buffer("mean", x.std(0))
+
+    def forward(self, z):
+        return (z - self.std) / self.mean
+
+
+@Standardiser.misconception(
+    title="The statistics have an axis too many",
+    why="With `keepdim=True` they are a table of one row, (1, D). The output is the same, because a row is stretched over the batch. But the docstring asks for (D,), and a state of another shape cannot be loaded.",
+    next="Leave the reduced axis out.",
+    link="buffers-numbers-that-are-kept-and-not-trained",
+    shows="`mean`",
+)
+class AxisKept(nn.Module):
+    def __init__(self, x):
+        super().__init__()
+        self.register_buffer("mean", x.mean(0, keepdim=True))
+        self.register_buffer("std", x.std(0, keepdim=True))
+
+    def forward(self, z):
+        return (z - self.mean) / self.std
+
+
+@Standardiser.misconception(
+    title="Something else is saved as well",
+    why="Every buffer goes into `state_dict()` and has to be there when it is loaded. The docstring asks for the two statistics and nothing else: the training data in particular does not belong into a saved network.",
+    next="Register the two that `forward` needs.",
+    link="buffers-numbers-that-are-kept-and-not-trained",
+    shows="the tensors in `state_dict`",
+)
+class SomethingElseSaved(nn.Module):
+    def __init__(self, x):
+        super().__init__()
+        self.register_buffer("x", x)
+        self.register_buffer("mean", x.mean(0))
+        self.register_buffer("std", x.std(0))
+
+    def forward(self, z):
+        return (z - self.mean) / self.std
+
+
+@Standardiser.misconception(
+    title="A small number was added to the deviation",
+    why="It guards against a division by 0, and BatchNorm does the same. A column that hardly scatters then comes out too small. The docstring divides by the deviation itself.",
+    next="Divide by `std` as it is.",
+    link="buffers-numbers-that-are-kept-and-not-trained",
+    shows="the output",
+)
+class EpsilonAdded(nn.Module):
+    def __init__(self, x):
+        super().__init__()
+        self.register_buffer("mean", x.mean(0))
+        self.register_buffer("std", x.std(0))
+
+    def forward(self, z):
+        return (z - self.mean) / (self.std + 1e-5)
+
+
 # One network, three ways --------------------------------------------------------------------------
 
 
@@ -1120,7 +1483,7 @@ class FollowsTheBatches(nn.Module):
 def to_sequential(W1, b1, W2, b2) -> nn.Sequential:
     """Turn a network of raw tensors into an nn.Sequential that computes the same.
 
-    The raw network is relu(x @ W1 + b1) @ W2 + b2, as in Series 1, with
+    The raw network is relu(x @ W1 + b1) @ W2 + b2, as in lesson 2, with
     W1 (in, hidden), b1 (hidden,), W2 (hidden, out), b2 (out,), all float32.
     Returns nn.Sequential of nn.Linear, nn.ReLU and nn.Linear, ready to be trained. Its parameters
     have memory of their own: training the network leaves the four tensors as they are.
@@ -1139,8 +1502,11 @@ def to_sequential(W1, b1, W2, b2) -> nn.Sequential:
 @to_sequential.drive
 def convert_and_train(answer, W1, b1, W2, b2):
     x = torch.randn(5, len(W1), generator=torch.Generator().manual_seed(3))
-    due = {"W1": W1.T.clone(), "b1": b1.clone(), "W2": W2.T.clone(), "b2": b2.clone()}
+    due = {"W1": W1.T, "b1": b1, "W2": W2.T, "b2": b2}
+    due = {name: value.detach().clone() for name, value in due.items()}
+    flags = [tensor.requires_grad for tensor in (W1, b1, W2, b2)]
     network = answer(W1, b1, W2, b2)
+    another = answer(W1, b1, W2, b2)
     if not isinstance(network, nn.Sequential):
         return {"what comes back": form(network)}
     output = network(x)
@@ -1163,7 +1529,13 @@ def convert_and_train(answer, W1, b1, W2, b2):
         kept = all(map(torch.equal, given, before))
         for tensor, value in zip(given, before):
             tensor.copy_(value)  # put back: the line below reports it in better words
-    return {**seen, "the four tensors stay when the network is trained": kept}
+    apart = isinstance(another, nn.Module) and not memory([], network) & memory([], another)
+    return {
+        **seen,
+        "the four tensors stay when the network is trained": kept,
+        "the four tensors require gradients as before": flags == [t.requires_grad for t in given],
+        "each call makes a new network": apart,
+    }
 
 
 def raw_network(g, inputs, hidden, outputs):
@@ -1178,12 +1550,13 @@ def a_small_network(g):
 
 @to_sequential.probe
 def a_wider_network(g):
-    return raw_network(g, 3, 5, 4)
+    return tuple(t.requires_grad_() for t in raw_network(g, 3, 5, 4))
 
 
 @to_sequential.probe
 def a_square_network(g):  # where a missing transpose raises no error
-    return raw_network(g, 4, 4, 4)
+    W1, b1, W2, b2 = raw_network(g, 4, 4, 4)
+    return W1, b1, W2, torch.zeros_like(b2)
 
 
 @to_sequential.alternative(
@@ -1220,7 +1593,7 @@ def with_slices(W1, b1, W2, b2):
 
 @to_sequential.misconception(
     title="The weights were not transposed",
-    why="Series 1 kept one column of weights per output, nn.Linear keeps one row. When the lengths differ, `copy_` complains. "
+    why="Foundations kept one column of weights per output, nn.Linear keeps one row. When the lengths differ, `copy_` complains. "
     "When they are equal, nothing does, and the network computes something else.",
     next="(in, out) becomes (out, in): transpose both.",
     link="what-a-linear-layer-computes",
@@ -1395,12 +1768,12 @@ def returns_no_network(W1, b1, W2, b2):
 )
 def frozen_parameters(W1, b1, W2, b2):
     network = nn.Sequential(nn.Linear(*W1.shape), nn.ReLU(), nn.Linear(*W2.shape))
-    network.requires_grad_(False)
-    network[0].weight.copy_(W1.T)
-    network[0].bias.copy_(b1)
-    network[2].weight.copy_(W2.T)
-    network[2].bias.copy_(b2)
-    return network
+    with torch.no_grad():
+        network[0].weight.copy_(W1.T)
+        network[0].bias.copy_(b1)
+        network[2].weight.copy_(W2.T)
+        network[2].bias.copy_(b2)
+    return network.requires_grad_(False)
 
 
 @to_sequential.misconception(
@@ -1415,6 +1788,53 @@ def sizes_exchanged(W1, b1, W2, b2):
         network[0].weight.copy_(W1)
         network[0].bias.copy_(b1)
         network[2].weight.copy_(W2)
+        network[2].bias.copy_(b2)
+    return network
+
+
+@to_sequential.misconception(
+    title="New Parameters, and not transposed",
+    why="A new Parameter may have any shape, so the assignment works. `nn.Linear` computes x @ weight.T, and with (in, out) in the place of (out, in) the product fails in the call, or mixes the weights up where the lengths are equal.",
+    next="Transpose before you wrap.",
+    link="what-a-linear-layer-computes",
+)
+def parameters_not_transposed(W1, b1, W2, b2):
+    network = nn.Sequential(nn.Linear(*W1.shape), nn.ReLU(), nn.Linear(*W2.shape))
+    network[0].weight = nn.Parameter(W1.detach().clone())
+    network[0].bias = nn.Parameter(b1.detach().clone())
+    network[2].weight = nn.Parameter(W2.detach().clone())
+    network[2].bias = nn.Parameter(b2.detach().clone())
+    return network
+
+
+@to_sequential.misconception(
+    title="Only the first weight was transposed",
+    why="Both tensors have the layout (in, out), and both layers want (out, in). One was turned round, the other was not.",
+    next="Treat the second layer as you treated the first.",
+    link="what-a-linear-layer-computes",
+)
+def only_one_transposed(W1, b1, W2, b2):
+    network = nn.Sequential(nn.Linear(*W1.shape), nn.ReLU(), nn.Linear(*W2.shape))
+    with torch.no_grad():
+        network[0].weight.copy_(W1.T)
+        network[0].bias.copy_(b1)
+        network[2].weight.copy_(W2)
+        network[2].bias.copy_(b2)
+    return network
+
+
+@to_sequential.misconception(
+    title="The sizes are those of one network",
+    why="1, 16 and 1 are the sizes of the network that draws the wave. The function is called with other tensors as well, and `copy_` into a layer of the wrong size fails.",
+    next="Read the sizes from the shapes of W1 and W2.",
+    link="one-network-three-ways",
+)
+def sizes_of_the_wave(W1, b1, W2, b2):
+    network = nn.Sequential(nn.Linear(1, 16), nn.ReLU(), nn.Linear(16, 1))
+    with torch.no_grad():
+        network[0].weight.copy_(W1.T)
+        network[0].bias.copy_(b1)
+        network[2].weight.copy_(W2.T)
         network[2].bias.copy_(b2)
     return network
 
@@ -1444,6 +1864,16 @@ def parameters_by_hand(widths: list[int]) -> int:
     # end solution
 
 
+@parameters_by_hand.drive
+def count_by_hand(answer, widths):
+    given = list(widths)
+    count = answer(widths)
+    seen = {f"the count for {given}": count}
+    if isinstance(count, Number):
+        seen["the count is an int"] = isinstance(count, Integral)
+    return seen
+
+
 @parameters_by_hand.probe
 def one_hidden_layer(g):
     return ([2, 3, 1],)
@@ -1462,6 +1892,11 @@ def three_layers(g):
 @parameters_by_hand.probe
 def a_single_layer(g):
     return ([5, 2],)
+
+
+@parameters_by_hand.probe
+def equal_widths(g):
+    return ([4, 8, 8, 8, 2],)
 
 
 @parameters_by_hand.alternative("A bias is one more row of weights, whose input is always 1.")
@@ -1603,6 +2038,44 @@ def printed_the_count(widths):
     print(sum(inputs * outputs + outputs for inputs, outputs in zip(widths, widths[1:])))
 
 
+@parameters_by_hand.misconception(
+    title="Looked a width up by its value",
+    why="`widths.index(width)` gives the first place where that number stands. When a width occurs twice, the second layer gets the neighbour of the first.",
+    next="Go by position, or by pairs of neighbours.",
+    link="counting-parameters",
+)
+def looked_up_by_width(widths):
+    total = 0
+    for inputs in widths[:-1]:
+        outputs = widths[widths.index(inputs) + 1]
+        total += inputs * outputs + outputs
+    return total
+
+
+@parameters_by_hand.misconception(
+    title="Equal layers were counted once",
+    why="A set, and the keys of a dict, hold each value once. Two layers of the same size are two layers, each with its own numbers.",
+    next="Keep the pairs in a list.",
+    link="counting-parameters",
+)
+def equal_layers_once(widths):
+    pairs = set(zip(widths, widths[1:]))
+    return sum(inputs * outputs + outputs for inputs, outputs in pairs)
+
+
+@parameters_by_hand.misconception(
+    title="The count is a float",
+    why="A number of parameters is a whole number. A float is printed with a point, and above 2⁵³ it cannot hold every whole number.",
+    next="Begin with 0, not 0.0, and divide by nothing.",
+    link="counting-parameters",
+)
+def count_as_float(widths):
+    total = 0.0
+    for inputs, outputs in zip(widths, widths[1:]):
+        total += inputs * outputs + outputs
+    return total
+
+
 @exercise(
     level="supported",
     minutes=5,
@@ -1629,21 +2102,39 @@ def count_parameters(model: nn.Module) -> tuple[int, int]:
     # end solution
 
 
+def parts(model):
+    """Describe what a model holds: `Linear 4×3 + 4 (frozen), Linear 2×4 + 2`."""
+    words, known = [], set()
+    for module in model.modules():
+        own = []
+        for p in module.parameters(recurse=False):
+            size = "×".join(map(str, p.shape)) or "1"
+            mark = " (again)" if id(p) in known else "" if p.requires_grad else " (frozen)"
+            own.append(size + mark)
+            known.add(id(p))
+        if own:
+            words.append(f"{type(module).__name__} {' + '.join(own)}")
+    return ", ".join(words) or "no parameters"
+
+
 @count_parameters.drive
 def count_and_look(answer, model):
     before = [(p, p.requires_grad) for p in model.parameters()]
-    first = next(p for p, trained in before if trained)
-    first.grad = torch.zeros_like(first)  # a gradient here or there says nothing about the rest
+    holds = parts(model)
+    for first in [p for p, trained in before if trained][:1]:
+        first.grad = torch.zeros_like(first)  # a gradient here or there says nothing about the rest
     result = answer(model)
     unchanged = all(p.requires_grad == trained for p, trained in before)
     seen = {"what comes back": form(result)}
     if seen["what comes back"] != "2 numbers":
-        return {**seen, "the total": result}
+        return {**seen, f"the answer for a model with {holds}": result}
     return {
         **seen,
-        "the total": result[0],
-        "the number that is trained": result[1],
+        f"the total of a model with {holds}": result[0],
+        f"the number that is trained of {holds}": result[1],
         "the model is as it was": unchanged,
+        "asked again, the same answer": form(again := answer(model)) == "2 numbers"
+        and tuple(again) == tuple(result),
     }
 
 
@@ -1660,7 +2151,9 @@ class WithScale(nn.Module):
     def __init__(self):
         super().__init__()
         self.scale = nn.Parameter(torch.ones(()))
-        self.inner = nn.Sequential(nn.Sequential(nn.Linear(2, 6), nn.BatchNorm1d(6)), nn.ReLU())
+        self.inner = nn.Sequential(
+            nn.Sequential(nn.Linear(2, 6), nn.BatchNorm1d(6)), nn.ReLU(), nn.BatchNorm1d(6)
+        )
         self.last = nn.Linear(6, 5, bias=False)
 
 
@@ -1677,6 +2170,23 @@ def a_shared_layer(g):
     model = nn.Sequential(nn.Linear(3, 5), layer, nn.ReLU(), layer, nn.Linear(5, 1))
     model[4].bias.requires_grad_(False)
     return (model,)
+
+
+@count_parameters.probe
+def a_tied_weight(g):
+    model = nn.Sequential(nn.Linear(3, 3), nn.ReLU(), nn.Linear(3, 3))
+    model[2].weight = model[0].weight
+    return (model,)
+
+
+@count_parameters.probe
+def everything_is_frozen(g):
+    return (nn.Sequential(nn.Linear(4, 2), nn.Linear(2, 5)).requires_grad_(False),)
+
+
+@count_parameters.probe
+def nothing_to_count(g):
+    return (nn.ReLU(),)
 
 
 @count_parameters.alternative("One loop, two sums.")
@@ -1710,7 +2220,6 @@ def module_by_module(model):
     "nothing and gives 0, without an error.",
     next="Make a list of it first.",
     link="counting-parameters",
-    shows="the number that is trained",
 )
 def used_up(model):
     parameters = model.parameters()
@@ -1739,7 +2248,6 @@ def counted_tensors(model):
     "mean that it is trained.",
     next="For the second number, look at `requires_grad`.",
     link="counting-parameters",
-    shows="the number that is trained",
 )
 def all_of_them_trained(model):
     parameters = list(model.parameters())
@@ -1806,7 +2314,6 @@ def matrices_only(model):
     why="A frozen parameter is still there: it takes memory, it is saved, it shapes every output. It is only not trained.",
     next="The total counts all parameters, the second number those that require gradients.",
     link="counting-parameters",
-    shows="the total",
 )
 def frozen_left_out(model):
     parameters = [p for p in model.parameters() if p.requires_grad]
@@ -1843,7 +2350,6 @@ def trained_first(model):
     why="The second number is what does *not* require gradients. What is due is the rest.",
     next="Turn the condition round.",
     link="counting-parameters",
-    shows="the number that is trained",
 )
 def counted_frozen(model):
     parameters = list(model.parameters())
@@ -1857,7 +2363,6 @@ def counted_frozen(model):
     why="Running statistics and other buffers are part of the state, not of what is learned. They are no parameters.",
     next="Leave the buffers out.",
     link="counting-parameters",
-    shows="the total",
 )
 def buffers_counted(model):
     parameters = list(model.parameters())
@@ -1871,7 +2376,6 @@ def buffers_counted(model):
     why="`p.grad` is None before the first backward pass and after each clearing. Whether a parameter is trained says `p.requires_grad`.",
     next="Ask `requires_grad`.",
     link="counting-parameters",
-    shows="the number that is trained",
 )
 def looked_at_grad(model):
     parameters = list(model.parameters())
@@ -1885,7 +2389,6 @@ def looked_at_grad(model):
     why="Other layers have parameters as well: BatchNorm a scale and a shift, a module of your own whatever it registers.",
     next="Count parameters, not layers of one kind.",
     link="counting-parameters",
-    shows="the total",
 )
 def linears_only(model):
     layers = [module for module in model.modules() if isinstance(module, nn.Linear)]
@@ -1915,11 +2418,80 @@ def thawed_the_model(model):
     why="A state_dict holds the buffers as well, and a shared layer once for each of its names.",
     next="Add up over `parameters()`.",
     link="counting-parameters",
-    shows="the total",
 )
 def total_of_the_state(model):
     parameters = list(model.parameters())
     total = sum(value.numel() for value in model.state_dict().values())
+    trained = sum(p.numel() for p in parameters if p.requires_grad)
+    return total, trained
+
+
+@count_parameters.misconception(
+    title="The model's own parameters are missing",
+    why="`children()` gives the modules inside. A parameter that is an attribute of the model itself belongs to none of them, and a model that is a single layer has no children at all.",
+    next="`model.parameters()` begins with the model itself.",
+    link="counting-parameters",
+)
+def of_the_children(model):
+    parameters = [p for child in model.children() for p in child.parameters()]
+    total = sum(p.numel() for p in parameters)
+    trained = sum(p.numel() for p in parameters if p.requires_grad)
+    return total, trained
+
+
+@count_parameters.misconception(
+    title="Only the first level was counted",
+    why="`children()` goes one level down, and `recurse=False` stops there. What lies deeper, and what the model holds itself, is not counted.",
+    next="`model.parameters()` reaches every level.",
+    link="counting-parameters",
+)
+def one_level_down(model):
+    parameters = [p for child in model.children() for p in child.parameters(recurse=False)]
+    total = sum(p.numel() for p in parameters)
+    trained = sum(p.numel() for p in parameters if p.requires_grad)
+    return total, trained
+
+
+@count_parameters.misconception(
+    title="Counted rows instead of numbers",
+    why="`len(p)` is the length of the first axis: of a (10, 784) weight, 10. A tensor without axes has no length at all.",
+    next="`numel()` says how many numbers a tensor holds.",
+    link="counting-parameters",
+)
+def counted_rows(model):
+    parameters = list(model.parameters())
+    total = sum(len(p) for p in parameters)
+    trained = sum(len(p) for p in parameters if p.requires_grad)
+    return total, trained
+
+
+@count_parameters.misconception(
+    title="Only what is called `weight` or `bias`",
+    why="Most layers use these two names, and a module may register a Parameter under any. What has another name was not counted.",
+    next="Ask the model for its parameters, whatever they are called.",
+    link="counting-parameters",
+)
+def only_weight_and_bias(model):
+    found = {}
+    for module in model.modules():
+        for name in ("weight", "bias"):
+            parameter = getattr(module, name, None)
+            if parameter is not None:
+                found[id(parameter)] = parameter
+    total = sum(p.numel() for p in found.values())
+    trained = sum(p.numel() for p in found.values() if p.requires_grad)
+    return total, trained
+
+
+@count_parameters.misconception(
+    title="A tied weight was counted in both layers",
+    why="`modules()` gives each module once. But two modules may share one Parameter, as after `b.weight = a.weight`: it takes memory once, and a step moves it once.",
+    next="`model.parameters()` gives each Parameter once.",
+    link="counting-parameters",
+)
+def tied_counted_twice(model):
+    parameters = [p for module in model.modules() for p in module.parameters(recurse=False)]
+    total = sum(p.numel() for p in parameters)
     trained = sum(p.numel() for p in parameters if p.requires_grad)
     return total, trained
 
@@ -1968,7 +2540,28 @@ class MLP(nn.Module):
 @MLP.drive
 def build_an_mlp(answer, x, widths):
     given = list(widths)
-    return {**examine(answer(given), x), "`widths` afterwards": str(given)}
+    network, another = answer(given), answer(list(widths))
+
+    def chains(called, network):
+        """List the orders of the layers whose sizes fit together."""
+        held = [m for m in network.modules() if getattr(getattr(m, "weight", 0), "ndim", 0) == 2]
+        due = [(b, a) for a, b in zip(widths, widths[1:])]
+        fits = [
+            list(order)
+            for order in (permutations(held) if len(held) < 6 else [])
+            if [tuple(m.weight.shape) for m in order] == due
+        ]
+        return [called, *fits]
+
+    seen = examine(
+        network,
+        x,
+        of=f"MLP({widths})",
+        another=another,
+        wanted=MLP.reference(widths),
+        orders=chains,
+    )
+    return {**seen, "`widths` afterwards": str(given)}
 
 
 @MLP.probe
@@ -1978,7 +2571,7 @@ def two_layers(g):
 
 @MLP.probe
 def four_layers(g):
-    return torch.randn(6, 4, generator=g), [4, 7, 8, 5, 3]
+    return 20 * torch.randn(6, 4, generator=g), [4, 7, 3, 5, 3]
 
 
 @MLP.probe
@@ -1988,7 +2581,7 @@ def equal_hidden_layers(g):
 
 @MLP.probe
 def no_hidden_layer(g):
-    return torch.randn(5, 3, generator=g), [3, 2]
+    return torch.randn(1, 3, generator=g), [3, 2]
 
 
 @MLP.alternative("A ModuleList registers the layers and leaves the way through them to `forward`.")
@@ -2029,12 +2622,12 @@ class NamedOneByOne(nn.Module):
 
 
 @MLP.misconception(
-    title="The layers stand in a plain list",
-    why="A module finds its layers among its attributes, and looks into no Python list. The network computes what it should, "
+    title="The layers stand in a plain list or dict",
+    why="A module finds its layers among its attributes, and looks into no Python list or dict. The network computes what it should, "
     "and owns nothing: `parameters()` is empty, `state_dict()` saves nothing, `.double()` moves nothing.",
     next="Register them: `nn.Sequential(*layers)` or `nn.ModuleList(layers)`.",
     link="containers",
-    shows="the registered layers",
+    shows="the layers that are registered",
 )
 class LayersInAPlainList(nn.Module):
     def __init__(self, widths):
@@ -2056,7 +2649,6 @@ class LayersInAPlainList(nn.Module):
     "stays bare: what its numbers mean is the loss's business.",
     next="Leave the last ReLU off.",
     link="why-stacked-linears-need-an-activation",
-    shows="the output for known weights",
 )
 class ReluAfterTheLast(nn.Module):
     def __init__(self, widths):
@@ -2075,7 +2667,6 @@ class ReluAfterTheLast(nn.Module):
     why="A Linear of a Linear is a Linear. However many are stacked, the network computes one matrix product and one bias.",
     next="Put a ReLU between each two layers.",
     link="why-stacked-linears-need-an-activation",
-    shows="the output for known weights",
 )
 class OnlyLinears(nn.Module):
     def __init__(self, widths):
@@ -2094,7 +2685,6 @@ class OnlyLinears(nn.Module):
     why="The activation stands after the first layer only. The layers behind it collapse into one, whatever their number.",
     next="Each hidden layer is followed by its own ReLU.",
     link="why-stacked-linears-need-an-activation",
-    shows="the output for known weights",
 )
 class ReluAfterTheFirst(nn.Module):
     def __init__(self, widths):
@@ -2166,7 +2756,6 @@ class MLPWithoutSuper(nn.Module):
     "gets an error about None.",
     next="Return what the last layer gives.",
     link="what-happens-at-a-call",
-    shows="the output for known weights",
 )
 class ForwardWithoutReturn(nn.Module):
     def __init__(self, widths):
@@ -2186,7 +2775,7 @@ class ForwardWithoutReturn(nn.Module):
     "nothing can be learned.",
     next="Make the layers in `__init__`; `forward` uses them.",
     link="what-happens-at-a-call",
-    shows="the same output for the same input",
+    shows="what `forward` gives",
 )
 class LayersMadeInForward(nn.Module):
     def __init__(self, widths):
@@ -2278,7 +2867,6 @@ class WithoutBiases(nn.Module):
     why="The docstring ends with the last Linear. Losses for classification take its raw outputs and apply the softmax themselves.",
     next="Return what the last layer gives.",
     link="why-stacked-linears-need-an-activation",
-    shows="the output for known weights",
 )
 class SoftmaxAtTheEnd(nn.Module):
     def __init__(self, widths):
@@ -2297,7 +2885,6 @@ class SoftmaxAtTheEnd(nn.Module):
     why="The first ReLU is applied to the inputs and cuts off everything negative in the data, before any layer has seen it.",
     next="Linear first, then ReLU.",
     link="why-stacked-linears-need-an-activation",
-    shows="the output for known weights",
 )
 class ReluFirst(nn.Module):
     def __init__(self, widths):
@@ -2373,7 +2960,6 @@ class ForwardWithoutGradients(nn.Module):
     why="Both bend the line, and they are different functions: sigmoid squeezes everything between 0 and 1.",
     next="The docstring asks for ReLU.",
     link="why-stacked-linears-need-an-activation",
-    shows="the output for known weights",
 )
 class SigmoidInstead(nn.Module):
     def __init__(self, widths):
@@ -2408,6 +2994,137 @@ class MisspelledForward(nn.Module):
 MisspelledForward.__name__ = "MLP"  # the message names the class
 
 
+@MLP.misconception(
+    title="The hidden layers stand in a plain list",
+    why="The last layer is an attribute and is registered. The others stand in a list, which the module does not look into. The loss goes down, because the last layer learns, and the hidden ones stay random for ever.",
+    next="Put the hidden layers into a container that registers them.",
+    link="containers",
+    shows="the layers that are registered",
+)
+class ListAndHead(nn.Module):
+    def __init__(self, widths):
+        super().__init__()
+        self.layers = [nn.Linear(a, b) for a, b in zip(widths[:-1], widths[1:-1])]
+        self.head = nn.Linear(widths[-2], widths[-1])
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = F.relu(layer(x))
+        return self.head(x)
+
+
+@MLP.misconception(
+    title="Written for three widths",
+    why="There is one hidden layer, from the first three widths. With more of them the others are ignored, and with two there is no third.",
+    next="Let a loop over neighbours make as many layers as there are.",
+    link="containers",
+)
+class ThreeWidthsOnly(nn.Module):
+    def __init__(self, widths):
+        super().__init__()
+        self.hidden = nn.Linear(widths[0], widths[1])
+        self.output = nn.Linear(widths[1], widths[2])
+
+    def forward(self, x):
+        return self.output(F.relu(self.hidden(x)))
+
+
+@MLP.misconception(
+    title="`nn.ReLU` without parentheses",
+    why="`nn.ReLU` is a class, and `nn.Sequential` wants modules, that is objects. The parentheses make one.",
+    next="`nn.ReLU()` makes the module.",
+    link="containers",
+)
+class ClassOfRelu(nn.Module):
+    def __init__(self, widths):
+        super().__init__()
+        layers = []
+        for inputs, outputs in zip(widths, widths[1:]):
+            layers += [nn.Linear(inputs, outputs), nn.ReLU]
+        self.layers = nn.Sequential(*layers[:-1])
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+@MLP.misconception(
+    title="Tanh instead of ReLU",
+    why="Both bend the line, and they are different functions: tanh squeezes everything between -1 and 1.",
+    next="The docstring asks for ReLU.",
+    link="why-stacked-linears-need-an-activation",
+)
+class TanhInstead(nn.Module):
+    def __init__(self, widths):
+        super().__init__()
+        layers = []
+        for inputs, outputs in zip(widths, widths[1:]):
+            layers += [nn.Linear(inputs, outputs), nn.Tanh()]
+        self.layers = nn.Sequential(*layers[:-1])
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+@MLP.misconception(
+    title="The caller's list was changed",
+    why="`pop` takes a number out of the list that was passed in. The network is right, and whoever builds a second one from the same list gets another.",
+    next="Read `widths[-1]` and slices instead.",
+    link="containers",
+    shows="`widths` afterwards",
+)
+class PoppedTheWidths(nn.Module):
+    def __init__(self, widths):
+        super().__init__()
+        last = widths.pop()
+        self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, widths[1:]))
+        self.last = nn.Linear(widths[-1], last)
+
+    def forward(self, x):
+        for layer in self.hidden:
+            x = F.relu(layer(x))
+        return self.last(x)
+
+
+@MLP.misconception(
+    title="The last layer is known by its width",
+    why="A hidden layer may be as wide as the output. By its width alone it is taken for the last one, and loses its ReLU.",
+    next="Go by position: which pair of neighbours is the last one?",
+    link="why-stacked-linears-need-an-activation",
+)
+class LastByItsWidth(nn.Module):
+    def __init__(self, widths):
+        super().__init__()
+        layers = []
+        for inputs, outputs in zip(widths, widths[1:]):
+            layers += [nn.Linear(inputs, outputs)]
+            if outputs != widths[-1]:
+                layers += [nn.ReLU()]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+@MLP.misconception(
+    title="The inner layers are one layer",
+    why="`[layer] * n` names one object n times. It is registered and trained, but there is one set of weights where there should be several, all of the first hidden width.",
+    next="Make a new nn.Linear for each pair of neighbours.",
+    link="shared-layers",
+)
+class HiddenLayersShared(nn.Module):
+    def __init__(self, widths):
+        super().__init__()
+        hidden, inner = widths[1], len(widths) - 3
+        layers = [nn.Linear(widths[0], hidden)]
+        layers += [nn.ReLU(), nn.Linear(hidden, hidden)] * inner
+        if inner >= 0:
+            layers += [nn.ReLU(), nn.Linear(hidden, widths[-1])]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x):
+        return self.layers(x)
+
+
 # Initialisation -----------------------------------------------------------------------------------
 
 
@@ -2427,7 +3144,7 @@ def initialise(model: nn.Module) -> None:
 
     model: any module, with modules inside it to any depth.
 
-    The weights of each nn.Linear become independent normal random numbers with mean 0 and standard
+    The weights of each nn.Linear, also of one that is derived from it, become independent normal random numbers with mean 0 and standard
     deviation √(2 / in_features), its biases 0. It may have no bias. All other modules keep what
     they hold. The parameters remain the same objects: an optimizer may know them already.
     """
@@ -2452,23 +3169,61 @@ def spread(layers):
             "√(2 / out)": (2 / rows) ** 0.5,
             "√(2 / (in + out))": (2 / (rows + columns)) ** 0.5,
             "2 / in": 2 / columns,
+            "√2 / in": 2**0.5 / columns,
             "2 / √in": 2 / columns**0.5,
-            "what nn.Linear starts with": (3 * columns) ** -0.5,
+            "√(1 / (3 in)), as nn.Linear starts": (3 * columns) ** -0.5,
             "1": 1.0,
         }
         std = float(layer.weight.detach().std())
         fits = (rule for rule, due in rules.items() if abs(std / due - 1) < 0.04)
-        words.append(next(fits, "0" if std < 1e-6 else "another rule"))
+        rule = next(fits, "0" if std < 1e-6 else f"{std:.3f}")
+        words.append(f"{rule} in Linear({columns}, {rows})")
     return ", ".join(words)
 
 
-def like_normal(layer):
-    """Whether weights look like independent normal numbers around 0."""
-    z = layer.weight.detach() * (layer.in_features / 2) ** 0.5
-    z = z / z.std().clamp(min=1e-9)
-    rows = len(layer.weight.unique(dim=0)) == len(layer.weight)
-    tails = 0.03 < float((z.abs() > 2).float().mean()) < 0.062
-    return rows and tails and abs(float(z.mean())) < 0.05
+def alike(rows):
+    """Whether two of many rows are the same numbers but for a factor."""
+    z = F.normalize(rows - rows.mean(1, keepdim=True))
+    return bool(((z @ z.T).abs() - torch.eye(len(z), dtype=z.dtype)).max() > 0.95)
+
+
+def scatter(layers):
+    """Say in words what kind of random numbers the weights of some layers are."""
+    weights = [layer.weight.detach() for layer in layers]
+    for weight, other in permutations(weights, 2):
+        if weight.shape == other.shape and torch.equal(weight, other):
+            return "the same numbers in two layers"
+    for weight in weights:
+        z = weight / weight.std().clamp(min=1e-9)
+        tails = float((z.abs() > 2).float().mean())
+        if len(weight.unique()) == 1:
+            return "one number for all weights"
+        if abs(float(z.mean())) > 0.1:
+            return f"numbers with mean {float(weight.mean()):.2f}"
+        if alike(weight) or alike(weight.T):
+            return "numbers that repeat from row to row"
+        if float(z.abs().max()) < 1.8:
+            return "uniform numbers"
+        if abs(float(z.mean())) > 0.05 or not 0.03 < tails < 0.062:
+            return "other numbers than normal ones"
+    return "independent normal numbers around 0"
+
+
+def biases_of(layers, before):
+    """Say in words what became of the biases."""
+    for layer in layers:
+        was, bias = before[layer], layer.bias
+        if was is None and bias is None:
+            continue
+        if bias is None:
+            return "gone"
+        if was is None or bias.shape != was.shape:
+            return "of another shape"
+        if torch.equal(bias, was):
+            return "as they were"
+        if bool(bias.any()):
+            return "other numbers than 0"
+    return "0"
 
 
 @initialise.drive
@@ -2476,22 +3231,33 @@ def initialise_and_look(answer, model):
     layers = [m for m in model.modules() if isinstance(m, nn.Linear)]
     own = {id(p) for layer in layers for p in layer.parameters()}
     before = {n: p.detach().clone() for n, p in model.named_parameters() if id(p) not in own}
+    biases = {m: None if m.bias is None else m.bias.detach().clone() for m in layers}
+    weights = [layer.weight.detach().clone() for layer in layers]
     objects = list(model.parameters())
+    trained = [p.requires_grad for p in objects]
+    twin = deepcopy(model)
     answer(model)
+    answer(twin)
     after = dict(model.named_parameters())
-    biases = [layer.bias for layer in layers if layer.bias is not None]
+    first, again = (
+        next(m for m in one.modules() if isinstance(m, nn.Linear)) for one in (model, twin)
+    )
     return {
-        "the standard deviation of the weights, layer by layer": spread(layers),
-        "the weights look like normal random numbers": all(map(like_normal, layers)),
-        "the biases are 0": not any(bool(b.any()) for b in biases),
+        "the weights are new": not any(
+            torch.equal(layer.weight, was) for layer, was in zip(layers, weights)
+        ),
+        "the standard deviation of the weights": spread(layers),
+        "the kind of the weights": scatter(layers),
+        "the biases": biases_of(layers, biases),
         "the other modules are as they were": all(
-            torch.equal(after[n], value) for n, value in before.items()
+            n in after and torch.equal(after[n], value) for n, value in before.items()
         ),
         "the parameters are the same objects": len(objects) == len(after)
         and all(one is other for one, other in zip(objects, after.values())),
-        "the weights still require gradients": all(
-            p.requires_grad and p.is_leaf for p in after.values()
-        ),
+        "the parameters require gradients as before": [p.requires_grad for p in after.values()]
+        == trained
+        and all(p.is_leaf for p in after.values()),
+        "each call draws other numbers": not torch.equal(first.weight, again.weight),
     }
 
 
@@ -2507,13 +3273,27 @@ def a_network_and_its_norm(g):
 @initialise.probe
 def networks_in_a_network(g):
     inner = nn.Sequential(nn.Linear(80, 100), nn.ReLU(), nn.Sequential(nn.Linear(100, 70)))
-    return (nn.ModuleDict({"body": inner, "head": nn.Linear(70, 90)}),)
+    return (nn.ModuleDict({"body": inner, "twin": nn.Linear(80, 100), "head": nn.Linear(70, 90)}),)
+
+
+class Projection(nn.Linear):
+    """A module derived from nn.Linear: it is one, too."""
+
+
+class Gate(nn.Module):
+    """No nn.Linear, although it has a weight and counts its inputs."""
+
+    def __init__(self, in_features):
+        super().__init__()
+        self.in_features, self.bias = in_features, None
+        self.weight = nn.Parameter(torch.ones(3, in_features))
 
 
 @initialise.probe
 def a_layer_without_bias(g):
-    convolution = nn.Conv2d(2, 4, 3)
-    return (nn.Sequential(convolution, nn.Linear(40, 150, bias=False), nn.Linear(150, 40)),)
+    convolution = nn.Conv2d(2, 4, 3).requires_grad_(False)
+    wide, narrow = nn.Linear(40, 150, bias=False), Projection(150, 40)
+    return (nn.Sequential(convolution, wide, Gate(150), narrow),)
 
 
 @initialise.probe
@@ -2534,7 +3314,7 @@ def with_kaiming(model):
 def with_apply(model):
     @torch.no_grad()
     def fill_linear(module):
-        if type(module) is nn.Linear:
+        if isinstance(module, nn.Linear):
             std = math.sqrt(2.0 / module.weight.shape[1])
             module.weight.copy_(std * torch.randn_like(module.weight))
             if module.bias is not None:
@@ -2623,7 +3403,7 @@ def only_the_top_level(model):
     "by layer.",
     next="Take the square root.",
     link="initialisation",
-    shows="the standard deviation of the weights, layer by layer",
+    shows="the standard deviation of the weights",
 )
 def variance_as_deviation(model):
     for module in model.modules():
@@ -2640,7 +3420,7 @@ def variance_as_deviation(model):
     "`shape[0]` counts the outputs.",
     next="`in_features` is the second length of the weight.",
     link="initialisation",
-    shows="the standard deviation of the weights, layer by layer",
+    shows="the standard deviation of the weights",
 )
 def scaled_by_outputs(model):
     for module in model.modules():
@@ -2672,7 +3452,7 @@ def filled_everything(model):
     why="With equal weights all units of a layer compute the same, get the same gradient and stay equal for ever.",
     next="The weights are random numbers with that standard deviation.",
     link="initialisation",
-    shows="the weights look like normal random numbers",
+    shows="the kind of the weights",
 )
 def one_number_for_all(model):
     for module in model.modules():
@@ -2688,7 +3468,7 @@ def one_number_for_all(model):
     why="nn.Linear draws its biases at random when it is made. Nothing has set them to 0 since.",
     next="Fill the biases, too, where there are any.",
     link="initialisation",
-    shows="the biases are 0",
+    shows="the biases",
 )
 def forgot_the_biases(model):
     for module in model.modules():
@@ -2716,7 +3496,7 @@ def expects_a_bias(model):
     why="The spread is right, and the numbers end sharply at its edges: a uniform distribution. Both work in practice. The docstring asks for normal numbers.",
     next="`nn.init.normal_`, or the Kaiming function that ends in `normal_`.",
     link="initialisation",
-    shows="the weights look like normal random numbers",
+    shows="the kind of the weights",
 )
 def uniform_numbers(model):
     for module in model.modules():
@@ -2731,7 +3511,7 @@ def uniform_numbers(model):
     why="1 / in keeps the size of a signal through linear layers. ReLU throws half of it away, which is what the 2 makes up for.",
     next="The variance is 2 / in.",
     link="initialisation",
-    shows="the standard deviation of the weights, layer by layer",
+    shows="the standard deviation of the weights",
 )
 def without_the_two(model):
     for module in model.modules():
@@ -2747,7 +3527,7 @@ def without_the_two(model):
     why="Xavier initialisation takes the mean of inputs and outputs and does not know of ReLU. It is a good rule for tanh.",
     next="The variance is 2 / in, whatever the number of outputs.",
     link="initialisation",
-    shows="the standard deviation of the weights, layer by layer",
+    shows="the standard deviation of the weights",
 )
 def by_xavier(model):
     for module in model.modules():
@@ -2762,7 +3542,7 @@ def by_xavier(model):
     why="`normal_` without further arguments draws with mean 0 and standard deviation 1. Through each layer the signal grows by a factor of about √(in / 2).",
     next="Hand over a standard deviation that depends on `in_features`.",
     link="initialisation",
-    shows="the standard deviation of the weights, layer by layer",
+    shows="the standard deviation of the weights",
 )
 def unscaled_numbers(model):
     for module in model.modules():
@@ -2777,7 +3557,7 @@ def unscaled_numbers(model):
     why="2 / √in is √2 times too large: in every layer, so that twenty of them multiply by about a thousand.",
     next="The root is over the whole fraction.",
     link="initialisation",
-    shows="the standard deviation of the weights, layer by layer",
+    shows="the standard deviation of the weights",
 )
 def two_outside_the_root(model):
     for module in model.modules():
@@ -2790,10 +3570,10 @@ def two_outside_the_root(model):
 
 @initialise.misconception(
     title="The weights are still those that nn.Linear drew",
-    why="Random numbers were drawn and never reached the parameters, or the layers were set back to what they start with anyway.",
+    why="Random numbers were drawn and never reached the parameters: a name in your function got another tensor, or a copy was filled.",
     next="Write into `module.weight` itself, in place.",
     link="initialisation",
-    shows="the standard deviation of the weights, layer by layer",
+    shows="the standard deviation of the weights",
 )
 def thrown_away(model):
     for module in model.modules():
@@ -2808,7 +3588,7 @@ def thrown_away(model):
     why="Without `requires_grad` the writing is allowed, and from then on nothing in these layers is trained.",
     next="Write under `torch.no_grad()`, or with `nn.init`, and leave `requires_grad` alone.",
     link="initialisation",
-    shows="the weights still require gradients",
+    shows="the parameters require gradients as before",
 )
 def frozen_for_good(model):
     for module in model.modules():
@@ -2832,6 +3612,160 @@ def by_the_name(model):
             nn.init.normal_(parameter, 0.0, (2 / parameter.shape[1]) ** 0.5)
         else:
             nn.init.zeros_(parameter)
+
+
+@initialise.misconception(
+    title="Only the 2 is under the root",
+    why="√2 / in is not √(2 / in). With 60 inputs it is nearly eight times too small, and the signal dies out within a few layers.",
+    next="The root is over the whole fraction.",
+    link="initialisation",
+    shows="the standard deviation of the weights",
+)
+def root_over_two(model):
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            std = 2**0.5 / module.in_features
+            nn.init.normal_(module.weight, 0.0, std)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+@initialise.misconception(
+    title="The standard deviation was passed as the mean",
+    why="`nn.init.normal_(tensor, mean, std)`: the second argument is the mean. With one number it becomes the mean, and the standard deviation stays 1.",
+    next="Name the argument: `std=…`.",
+    link="initialisation",
+    shows="the kind of the weights",
+)
+def deviation_as_mean(model):
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            std = (2 / module.in_features) ** 0.5
+            nn.init.normal_(module.weight, std)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+@initialise.misconception(
+    title="Asked whether the bias is true",
+    why="`if bias:` asks for one truth value of many numbers, which a tensor refuses to give. Whether there is a bias at all is another question.",
+    next="Compare with None.",
+    link="initialisation",
+)
+def asked_the_bias(model):
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            std = (2 / module.in_features) ** 0.5
+            nn.init.normal_(module.weight, 0.0, std)
+            if module.bias:
+                nn.init.zeros_(module.bias)
+
+
+@initialise.misconception(
+    title="The model itself was left out",
+    why="`children()` gives the modules inside, and the recursion goes on from there to any depth. The model itself is never looked at, and it may be a Linear.",
+    next="`model.modules()` begins with the model itself.",
+    link="containers",
+)
+def never_the_root(model):
+    for module in model.children():
+        if isinstance(module, nn.Linear):
+            std = (2 / module.in_features) ** 0.5
+            nn.init.normal_(module.weight, 0.0, std)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        never_the_root(module)
+
+
+@initialise.misconception(
+    title="A loop over the model itself",
+    why="Only containers can be gone through like a list, and it is one level deep. A ModuleDict gives its names, and a Linear cannot be iterated at all.",
+    next="`model.modules()` works for every module.",
+    link="containers",
+)
+def looped_over_the_model(model):
+    for module in model:
+        if isinstance(module, nn.Linear):
+            std = (2 / module.in_features) ** 0.5
+            nn.init.normal_(module.weight, 0.0, std)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+@initialise.misconception(
+    title="Every call draws the same numbers",
+    why="`torch.manual_seed` inside the function sets the generator of the whole program back. Each model begins alike, and everybody else's random numbers repeat.",
+    next="Seed once, at the start of a program, outside of the function.",
+    link="initialisation",
+    shows="each call draws other numbers",
+)
+def seeded_inside(model):
+    torch.manual_seed(0)
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            std = (2 / module.in_features) ** 0.5
+            nn.init.normal_(module.weight, 0.0, std)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+@initialise.misconception(
+    title="The biases were drawn as well",
+    why="A loop over `module.parameters()` gives weight and bias alike. Random biases move each unit at the start, by an amount that depends on nothing.",
+    next="Fill the biases with 0.",
+    link="initialisation",
+    shows="the biases",
+)
+def drew_the_biases(model):
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            std = (2 / module.in_features) ** 0.5
+            for parameter in module.parameters():
+                nn.init.normal_(parameter, 0.0, std)
+
+
+@initialise.misconception(
+    title="The layers were reset to where they started",
+    why="`reset_parameters()` draws new numbers by nn.Linear's own rule: uniform, and with a smaller spread than √(2 / in). The biases are drawn as well.",
+    next="Fill the weights with normal numbers yourself.",
+    link="initialisation",
+    shows="the standard deviation of the weights",
+)
+def reset_the_layers(model):
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            module.reset_parameters()
+
+
+@initialise.misconception(
+    title="The old weights were stretched",
+    why="Multiplied by a number, they have the spread that is due. They are still the uniform numbers that nn.Linear drew, and no new ones.",
+    next="Draw new numbers, from a normal distribution.",
+    link="initialisation",
+    shows="the kind of the weights",
+)
+def stretched_old_weights(model):
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            with torch.no_grad():
+                module.weight *= 6**0.5
+                if module.bias is not None:
+                    module.bias.zero_()
+
+
+@initialise.misconception(
+    title="Derived classes were passed over",
+    why="`type(module) is nn.Linear` holds for nn.Linear itself only. A class derived from it is a Linear as well, and kept its old weights.",
+    next="`isinstance` asks the question that is meant.",
+    link="initialisation",
+)
+def exact_type_only(model):
+    for module in model.modules():
+        if type(module) is nn.Linear:
+            std = (2 / module.in_features) ** 0.5
+            nn.init.normal_(module.weight, 0.0, std)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
 
 
 # A skip connection --------------------------------------------------------------------------------
@@ -2877,10 +3811,19 @@ class SkipMLP(nn.Module):
 
 @SkipMLP.drive
 def build_a_skip(answer, x, hidden, outputs):
-    network = module_of(answer(x.shape[-1], hidden, outputs))
-    layers = {name.partition(".")[0] for name, _ in network.named_parameters()}
-    called = layers == {"first", "second", "last"}
-    return {"the layers are called `first`, `second` and `last`": called, **examine(network, x)}
+    sizes = x.shape[-1], hidden, outputs
+    network, another = module_of(answer(*sizes)), answer(*sizes)
+    named = [getattr(network, name, None) for name in ("first", "second", "last")]
+    known = all(isinstance(layer, nn.Module) for layer in named)
+
+    def orders(called, network):
+        return [[network, *named] if known else called]
+
+    seen = examine(
+        network, x, of=f"SkipMLP{sizes}", another=another,
+        wanted=SkipMLP.reference(*sizes), orders=orders,
+    )  # fmt: skip
+    return {"the layers are called `first`, `second` and `last`": known, **seen}
 
 
 @SkipMLP.probe
@@ -2890,12 +3833,12 @@ def a_small_one(g):
 
 @SkipMLP.probe
 def a_wider_one(g):
-    return torch.randn(6, 3, generator=g), 8, 2
+    return torch.randn(6, 3, generator=g), 8, 1
 
 
 @SkipMLP.probe
 def as_many_inputs_as_units(g):  # where x could be added as well
-    return torch.randn(5, 4, generator=g), 4, 4
+    return torch.randn(1, 4, generator=g), 4, 4
 
 
 @SkipMLP.alternative("The sum in one line; `relu` as a method.")
@@ -2947,7 +3890,6 @@ class InPlaceOnACopy(nn.Module):
     "unless the second passes it on.",
     next="Add the correction to h.",
     link="a-skip-connection",
-    shows="the output for known weights",
 )
 class NoSkip(nn.Module):
     def __init__(self, inputs, hidden, outputs):
@@ -2988,7 +3930,6 @@ class AddedInPlace(nn.Module):
     "to be equal, and then nothing warns you.",
     next="Which tensor goes *into* the second layer? That one is added.",
     link="a-skip-connection",
-    shows="the output for known weights",
 )
 class AddedTheInput(nn.Module):
     def __init__(self, inputs, hidden, outputs):
@@ -3009,7 +3950,6 @@ class AddedTheInput(nn.Module):
     "wherever the correction is 0.",
     next="ReLU of the second layer's result, then the sum.",
     link="a-skip-connection",
-    shows="the output for known weights",
 )
 class ReluOfTheSum(nn.Module):
     def __init__(self, inputs, hidden, outputs):
@@ -3030,7 +3970,6 @@ class ReluOfTheSum(nn.Module):
     "them.",
     next="ReLU of the second layer's result, then the sum.",
     link="why-stacked-linears-need-an-activation",
-    shows="the output for known weights",
 )
 class LinearCorrection(nn.Module):
     def __init__(self, inputs, hidden, outputs):
@@ -3050,7 +3989,6 @@ class LinearCorrection(nn.Module):
     why="Without ReLU after `first`, the way around the second layer is linear from the input to the output.",
     next="h is ReLU of first(x).",
     link="a-skip-connection",
-    shows="the output for known weights",
 )
 class LinearFirst(nn.Module):
     def __init__(self, inputs, hidden, outputs):
@@ -3131,7 +4069,6 @@ class AddedToTheCorrection(nn.Module):
     why="h is the first layer's result *after* ReLU. Added before it, the negative parts come through as well.",
     next="Compute h once, with its ReLU, and use it in both places.",
     link="a-skip-connection",
-    shows="the output for known weights",
 )
 class SkippedBeforeRelu(nn.Module):
     def __init__(self, inputs, hidden, outputs):
@@ -3191,7 +4128,6 @@ class DetachedCorrection(nn.Module):
     why="A product passes nothing where one of the two is 0. A sum passes h whatever the correction is.",
     next="The skip adds.",
     link="a-skip-connection",
-    shows="the output for known weights",
 )
 class Multiplied(nn.Module):
     def __init__(self, inputs, hidden, outputs):
@@ -3211,7 +4147,6 @@ class Multiplied(nn.Module):
     why="The output is to be any number, also a negative one. After ReLU it cannot be.",
     next="`last` is applied to the sum, and nothing to its result.",
     link="a-skip-connection",
-    shows="the output for known weights",
 )
 class ReluAtTheEnd(nn.Module):
     def __init__(self, inputs, hidden, outputs):
@@ -3231,7 +4166,6 @@ class ReluAtTheEnd(nn.Module):
     why="The result of the last layer is thrown away: without `return` a function gives None.",
     next="Return it.",
     link="what-happens-at-a-call",
-    shows="the output for known weights",
 )
 class SkipReturnsNothing(nn.Module):
     def __init__(self, inputs, hidden, outputs):
@@ -3270,7 +4204,6 @@ class ReluMadeNotApplied(nn.Module):
     why="The correction is computed from h, what the first layer has found. x has another width, unless inputs and hidden happen to be equal.",
     next="`second` gets h.",
     link="a-skip-connection",
-    shows="the output for known weights",
 )
 class SecondOfTheInput(nn.Module):
     def __init__(self, inputs, hidden, outputs):
@@ -3323,6 +4256,67 @@ class SkipWithoutSuper(nn.Module):
         return self.last(h)
 
 
+@SkipMLP.misconception(
+    title="`second` got what has not passed ReLU",
+    why="h is the first layer's result *after* ReLU, and both ways start from it. Here the way around has passed ReLU, and the way through `second` has not.",
+    next="Compute h once, with its ReLU, and use it in both places.",
+    link="a-skip-connection",
+)
+class SecondBeforeRelu(nn.Module):
+    def __init__(self, inputs, hidden, outputs):
+        super().__init__()
+        self.first = nn.Linear(inputs, hidden)
+        self.second = nn.Linear(hidden, hidden)
+        self.last = nn.Linear(hidden, outputs)
+
+    def forward(self, x):
+        z = self.first(x)
+        h = F.relu(z) + F.relu(self.second(z))
+        return self.last(h)
+
+
+@SkipMLP.misconception(
+    title="The layers stand in a plain dict",
+    why="A module registers what is assigned to an attribute, and the attribute here is a dict. It does not look inside: nothing is trained, saved or moved.",
+    next="One attribute for each layer.",
+    link="what-registration-is",
+    shows="the layers that are registered",
+)
+class LayersInADict(nn.Module):
+    def __init__(self, inputs, hidden, outputs):
+        super().__init__()
+        self.layers = {
+            "first": nn.Linear(inputs, hidden),
+            "second": nn.Linear(hidden, hidden),
+            "last": nn.Linear(hidden, outputs),
+        }
+
+    def forward(self, x):
+        h = F.relu(self.layers["first"](x))
+        h = h + F.relu(self.layers["second"](h))
+        return self.layers["last"](h)
+
+
+@SkipMLP.misconception(
+    title="`second` starts at the input",
+    why="The second layer computes a correction of h, from h. Made for the inputs and applied to x, it is a second first layer: the network is wider and no deeper.",
+    next="`second` goes from hidden to hidden, and gets h.",
+    link="a-skip-connection",
+    shows="the shapes of the parameters",
+)
+class SecondFromInputs(nn.Module):
+    def __init__(self, inputs, hidden, outputs):
+        super().__init__()
+        self.first = nn.Linear(inputs, hidden)
+        self.second = nn.Linear(inputs, hidden)
+        self.last = nn.Linear(hidden, outputs)
+
+    def forward(self, x):
+        h = F.relu(self.first(x))
+        h = h + F.relu(self.second(x))
+        return self.last(h)
+
+
 # The bug clinic -----------------------------------------------------------------------------------
 
 
@@ -3365,12 +4359,26 @@ class Tower(nn.Module):
 
 @Tower.drive
 def build_a_tower(answer, x, width, depth):
-    network = module_of(answer(x.shape[-1], width, depth))
+    sizes = x.shape[-1], width, depth
+    network, another = module_of(answer(*sizes)), answer(*sizes)
     scale = getattr(network, "scale", None)
     start = scale.detach().clone() if isinstance(scale, torch.Tensor) else scale
     kept = sum(value.numel() for value in network.state_dict().values())
     trained = sum(p.numel() for p in network.parameters() if p.requires_grad)
-    seen = examine(network, x)
+
+    def orders(called, network):
+        """Put the stem first and the head last; the blocks may stand either way round."""
+        ends = [getattr(network, name, None) for name in ("stem", "head")]
+        if not all(isinstance(end, nn.Module) for end in ends):
+            return [called]
+        held = dict.fromkeys([*called, *network.modules()])
+        blocks = [m for m in held if m is not network and m not in ends]
+        return [[network, ends[0], *way, ends[1]] for way in (blocks, blocks[::-1])]
+
+    seen = examine(
+        network, x, of=f"Tower{sizes}", another=another,
+        wanted=Tower.reference(*sizes), orders=orders,
+    )  # fmt: skip
     return {
         "`scale` at the start": start,
         "`scale` is a leaf": Extra(isinstance(scale, torch.Tensor) and scale.is_leaf),
@@ -3387,12 +4395,12 @@ def two_blocks(g):
 
 @Tower.probe
 def three_blocks(g):
-    return torch.randn(6, 2, generator=g), 4, 3
+    return torch.randn(1, 2, generator=g), 4, 3
 
 
 @Tower.probe
-def five_blocks(g):
-    return torch.randn(3, 4, generator=g), 7, 5
+def one_block(g):
+    return torch.randn(3, 4, generator=g), 7, 1
 
 
 @Tower.alternative(
@@ -3499,7 +4507,7 @@ class ScaleLeftOut(nn.Module):
     why="A list, a tuple or a dict of layers is a plain attribute to the module. The layers in it run, and belong to nobody.",
     next="The scale is found now. Put the blocks into a container that registers them.",
     link="containers",
-    shows="the registered layers",
+    shows="the layers that are registered",
 )
 class BlocksLeftOut(nn.Module):
     def __init__(self, inputs, width, depth):
@@ -3568,7 +4576,6 @@ class OneBlockRepeated(nn.Module):
     "block are gone, and `scale` gets no gradient.",
     next="Register the blocks, and leave the loop in `forward` as it was.",
     link="a-skip-connection",
-    shows="the output for known weights",
 )
 class BlocksCalledAtOnce(nn.Module):
     def __init__(self, inputs, width, depth):
@@ -3633,7 +4640,7 @@ class FrozenScale(nn.Module):
     why="Each turn of the loop registers its block under the same name and so pushes out the one before. The last block is known to the module, the others run unregistered.",
     next="Give each block a name of its own, or use an `nn.ModuleList`.",
     link="containers",
-    shows="the registered layers",
+    shows="the layers that are registered",
 )
 class OneNameForAll(nn.Module):
     def __init__(self, inputs, width, depth):
@@ -3701,7 +4708,6 @@ class ScaledAfterwards(nn.Module):
     why="The block's result takes the place of h instead of being added to it. That was right as you found it.",
     next="Leave `forward` as it was: both bugs are in `__init__`.",
     link="a-skip-connection",
-    shows="the output for known weights",
 )
 class TowerWithoutSkips(nn.Module):
     def __init__(self, inputs, width, depth):
@@ -3715,4 +4721,67 @@ class TowerWithoutSkips(nn.Module):
         h = F.relu(self.stem(x))  # (B, inputs) -> (B, width)
         for scale, block in zip(self.scale, self.blocks):
             h = scale * F.relu(block(h))
+        return self.head(h)  # (B, width) -> (B, 1)
+
+
+@Tower.misconception(
+    title="Written into a tensor that autograd still needs",
+    why="`h += …` changes h in place, and the backward pass needs the h that went into the block. It worked as you found it.",
+    next="Leave `forward` as it was: both bugs are in `__init__`.",
+    link="a-skip-connection",
+)
+class AddedInPlaceInTheTower(nn.Module):
+    def __init__(self, inputs, width, depth):
+        super().__init__()
+        self.stem = nn.Linear(inputs, width)
+        self.blocks = nn.ModuleList([nn.Linear(width, width) for _ in range(depth)])
+        self.scale = nn.Parameter(torch.full((depth,), 0.5))
+        self.head = nn.Linear(width, 1)
+
+    def forward(self, x):
+        h = F.relu(self.stem(x))  # (B, inputs) -> (B, width)
+        for scale, block in zip(self.scale, self.blocks):
+            h += scale * F.relu(block(h))
+        return self.head(h)  # (B, width) -> (B, 1)
+
+
+@Tower.misconception(
+    title="The ReLU of the stem is gone",
+    why="What enters the tower is then linear in the input. The ReLU was right as you found it.",
+    next="Leave `forward` as it was: both bugs are in `__init__`.",
+    link="why-stacked-linears-need-an-activation",
+)
+class StemWithoutRelu(nn.Module):
+    def __init__(self, inputs, width, depth):
+        super().__init__()
+        self.stem = nn.Linear(inputs, width)
+        self.blocks = nn.ModuleList([nn.Linear(width, width) for _ in range(depth)])
+        self.scale = nn.Parameter(torch.full((depth,), 0.5))
+        self.head = nn.Linear(width, 1)
+
+    def forward(self, x):
+        h = self.stem(x)  # (B, inputs) -> (B, width)
+        for scale, block in zip(self.scale, self.blocks):
+            h = h + scale * F.relu(block(h))
+        return self.head(h)  # (B, width) -> (B, 1)
+
+
+@Tower.misconception(
+    title="The scale is many Parameters",
+    why="An `nn.ParameterList` registers what it holds, so all of it is trained. The docstring asks for one tensor of `depth` numbers, and that is what a saved tower holds under `scale`.",
+    next="One `nn.Parameter` with `depth` numbers.",
+    link="what-registration-is",
+)
+class ScaleInAParameterList(nn.Module):
+    def __init__(self, inputs, width, depth):
+        super().__init__()
+        self.stem = nn.Linear(inputs, width)
+        self.blocks = nn.ModuleList([nn.Linear(width, width) for _ in range(depth)])
+        self.scale = nn.ParameterList([nn.Parameter(torch.tensor(0.5)) for _ in range(depth)])
+        self.head = nn.Linear(width, 1)
+
+    def forward(self, x):
+        h = F.relu(self.stem(x))  # (B, inputs) -> (B, width)
+        for scale, block in zip(self.scale, self.blocks):
+            h = h + scale * F.relu(block(h))
         return self.head(h)  # (B, width) -> (B, 1)

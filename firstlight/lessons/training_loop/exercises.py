@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from firstlight.checking import Exercise, Extra, exercise, source
 
@@ -51,13 +52,20 @@ def cut(inputs, targets, size):
 
 
 def parameters_of(model):
-    return torch.cat([p.detach().flatten() for p in model.parameters()])
+    return {name: p.detach().clone() for name, p in model.named_parameters()}
+
+
+STATISTICS = "BatchNorm's running statistics"
 
 
 def statistics_of(model):
-    """Return what BatchNorm has gathered; a single 0 for a model without it."""
+    """Observe what BatchNorm has gathered; nothing for a model without it."""
     kept = [b for n, b in model.named_buffers() if n.endswith(("running_mean", "running_var"))]
-    return torch.cat([b.flatten() for b in kept]) if kept else torch.zeros(1)
+    return {STATISTICS: torch.cat([b.flatten() for b in kept])} if kept else {}
+
+
+def same_parameters(one, other):
+    return all(torch.equal(one[name], other[name]) for name in one)
 
 
 def gradients_of(model):
@@ -68,6 +76,41 @@ def gradients_of(model):
 
 def modes_of(model):
     return [module.training for module in model.modules()]
+
+
+def row_by_row_error(outputs, targets):
+    """Compute a loss that wants (B, C): the squared errors of a row, added up, and their mean."""
+    return ((outputs - targets) ** 2).sum(1).mean()
+
+
+class Steps:
+    """Who takes the steps while an answer runs: the optimizer it was given, or another one."""
+
+    def __init__(self, model, optimizer):
+        self.model, self.began = model, parameters_of(model)
+        self.after = []
+        self.others = 0
+        self.optimizer = optimizer
+        optimizer.register_step_post_hook(lambda *_: self.after.append(parameters_of(model)))
+
+    def __enter__(self):
+        self.hook = register_optimizer_step_post_hook(self.count)
+        return self
+
+    def __exit__(self, *_):
+        self.hook.remove()
+
+    def count(self, optimizer, *_):
+        self.others += optimizer is not self.optimizer
+
+    def observed(self, **seen):
+        """Give all that was seen; if the given optimizer was passed over, nothing but that."""
+        passed_over = not self.after and not same_parameters(parameters_of(self.model), self.began)
+        claim = {
+            "the parameters are moved by `optimizer` alone": not passed_over,
+            "another optimizer takes the steps": Extra(self.others > 0),
+        }
+        return claim if passed_over else claim | seen
 
 
 class Readings:
@@ -100,9 +143,11 @@ class Readings:
 def train_step(model: nn.Module, loss_fn, optimizer, inputs, targets) -> float:
     """Do one update on one batch.
 
-    model: any module. It runs on the batch once, in whatever mode it is.
+    model: any module. It runs on the batch once, in whatever mode it is, and stays in it. No
+    parameter has a gradient before the first call.
     loss_fn: (outputs, targets) -> a loss without axes, whatever loss was chosen.
-    optimizer: has the model's parameters; maybe not all of them.
+    optimizer: has the model's parameters; maybe not all of them. Some may be frozen: they get no
+    gradient.
     inputs: the batch, one example per row.
     targets: what the outputs should be.
     Returns the batch's loss as it was before the update: a Python float.
@@ -119,24 +164,34 @@ def train_step(model: nn.Module, loss_fn, optimizer, inputs, targets) -> float:
 
 @train_step.drive
 def three_steps(answer, model, loss_fn, optimizer, inputs, targets):
-    steps, losses, seen = [], [], {}
+    losses, seen, came, ran = {}, {}, [], []
     trained = [p.requires_grad for p in model.parameters()]
-    came = []
+    modes = modes_of(model)
+    model.register_forward_hook(lambda *_: ran.append(modes_of(model)))
     last = [p for p in model.parameters() if p.requires_grad][-1]
     last.register_post_accumulate_grad_hook(lambda _: came.append(1))
-    optimizer.register_step_post_hook(lambda *_: steps.append(1))
-    for number, batch in enumerate(cut(inputs, targets, 3), start=1):
-        losses.append(answer(model, loss_fn, optimizer, *batch))
-        seen[f"the parameters after step {number}"] = parameters_of(model)
-    return {
+    with Steps(model, optimizer) as steps:
+        for number, batch in enumerate(cut(inputs, targets, 3), start=1):
+            losses[f"the loss of step {number}"] = answer(model, loss_fn, optimizer, *batch)
+            seen[f"the parameters after step {number}"] = parameters_of(model)
+    frozen = [p for p in model.parameters() if not p.requires_grad]
+    return steps.observed(
         **seen,
-        "BatchNorm's running statistics": statistics_of(model),
-        "what was frozen stays frozen": [p.requires_grad for p in model.parameters()] == trained,
-        "the losses of the three steps": losses,
-        "how often the optimizer stepped": Extra(len(steps)),
-        "how often gradients came in": Extra(len(came)),
-        "the gradients afterwards": Extra(gradients_of(model)),
-    }
+        **statistics_of(model),
+        **{
+            "the model runs in the mode in which it came": all(mode == modes for mode in ran),
+            "the model is in its old mode afterwards": modes_of(model) == modes,
+            "what was frozen stays frozen": [p.requires_grad for p in model.parameters()]
+            == trained,
+        },
+        **losses,
+        **{
+            "how often the optimizer stepped": Extra(len(steps.after)),
+            "how often gradients came in": Extra(len(came)),
+            "the gradients afterwards": Extra(gradients_of(model)),
+            "frozen parameters have no gradient": Extra(all(p.grad is None for p in frozen)),
+        },
+    )
 
 
 @train_step.probe
@@ -154,12 +209,24 @@ def a_classifier_with_momentum(g):  # BatchNorm and dropout: where a second run 
 
 
 @train_step.probe
-def a_frozen_layer(g):  # two groups, two learning rates, and one layer that must stay
+def a_frozen_layer(g):  # three groups; one layer must stay, although a group would let it decay
     model = fill(nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 1)), g)
     model[0].requires_grad_(False)
-    groups = [{"params": [model[2].weight]}, {"params": [model[2].bias], "lr": 0.3}]
+    groups = [
+        {"params": [model[2].weight]},
+        {"params": [model[2].bias], "lr": 0.3},
+        {"params": [model[0].weight], "weight_decay": 0.5},
+    ]
     optimizer = torch.optim.AdamW(groups, lr=0.1)
-    return model, nn.HuberLoss(delta=0.5), optimizer, numbers(g, 9, 2), 3 * numbers(g, 9, 1)
+    return model, row_by_row_error, optimizer, numbers(g, 9, 2), 3 * numbers(g, 9, 1)
+
+
+@train_step.probe
+def a_frozen_mode(g):  # in eval mode, but for its dropout: nobody may change that
+    model = classifier(g, classes=2).eval()
+    model[3].train()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.3, momentum=0.5)
+    return model, nn.CrossEntropyLoss(), optimizer, numbers(g, 8, 2), classes_of(g, 8, 2)
 
 
 @train_step.alternative("Clearing first is as good: backward needs the place, not the order.")
@@ -295,7 +362,7 @@ def never_stepped(model, loss_fn, optimizer, inputs, targets):
     "of that batch alive, too.",
     next="`.item()` takes the number out.",
     link="numbers-without-graphs",
-    shows="the losses of the three steps",
+    shows="the loss of step 1",
 )
 def returned_the_graph(model, loss_fn, optimizer, inputs, targets):
     outputs = model(inputs)
@@ -327,7 +394,7 @@ def item_too_early(model, loss_fn, optimizer, inputs, targets):
     "batch. It also costs a second pass through the model.",
     next="Return the number of the loss that you went backward from.",
     link="the-five-lines",
-    shows="the losses of the three steps",
+    shows="the loss of step 1",
 )
 def loss_after_the_update(model, loss_fn, optimizer, inputs, targets):
     outputs = model(inputs)
@@ -363,12 +430,11 @@ def ran_twice(model, loss_fn, optimizer, inputs, targets):
     link="loss-functions-and-their-targets",
 )
 def swapped(model, loss_fn, optimizer, inputs, targets):
-    outputs = model(inputs)
-    loss = loss_fn(targets, outputs)
     optimizer.zero_grad()
-    loss.backward()
+    value = loss_fn(targets, model(inputs))
+    value.backward()
     optimizer.step()
-    return loss.item()
+    return value.item()
 
 
 @train_step.misconception(
@@ -377,15 +443,14 @@ def swapped(model, loss_fn, optimizer, inputs, targets):
     "is taken whatever the task is.",
     next="Call `loss_fn`.",
     link="the-five-lines",
-    shows="the losses of the three steps",
+    shows="the loss of step 1",
 )
 def always_squared_error(model, loss_fn, optimizer, inputs, targets):
-    outputs = model(inputs)
-    loss = F.mse_loss(outputs, targets)
     optimizer.zero_grad()
-    loss.backward()
+    value = F.mse_loss(model(inputs), targets)
+    value.backward()
     optimizer.step()
-    return loss.item()
+    return value.item()
 
 
 @train_step.misconception(
@@ -408,7 +473,7 @@ def returned_nothing(model, loss_fn, optimizer, inputs, targets):
     "badly, and on a GPU each of them stays there.",
     next="`.item()` gives a Python float.",
     link="numbers-without-graphs",
-    shows="the losses of the three steps",
+    shows="the loss of step 1",
 )
 def returned_a_tensor(model, loss_fn, optimizer, inputs, targets):
     outputs = model(inputs)
@@ -444,15 +509,14 @@ def cut_the_graph(model, loss_fn, optimizer, inputs, targets):
     link="the-five-lines",
 )
 def stepped_by_hand(model, loss_fn, optimizer, inputs, targets):
-    outputs = model(inputs)
-    loss = loss_fn(outputs, targets)
     optimizer.zero_grad()
-    loss.backward()
+    value = loss_fn(model(inputs), targets)
+    value.backward()
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.grad is not None:
                 parameter -= 0.01 * parameter.grad
-    return loss.item()
+    return value.item()
 
 
 @train_step.misconception(
@@ -464,12 +528,11 @@ def stepped_by_hand(model, loss_fn, optimizer, inputs, targets):
 )
 def made_an_optimizer(model, loss_fn, optimizer, inputs, targets):
     optimizer = torch.optim.Adam(model.parameters())
-    outputs = model(inputs)
-    loss = loss_fn(outputs, targets)
     optimizer.zero_grad()
-    loss.backward()
+    value = loss_fn(model(inputs), targets)
+    value.backward()
     optimizer.step()
-    return loss.item()
+    return value.item()
 
 
 @train_step.misconception(
@@ -480,6 +543,22 @@ def made_an_optimizer(model, loss_fn, optimizer, inputs, targets):
 )
 def in_eval_mode(model, loss_fn, optimizer, inputs, targets):
     model.eval()
+    optimizer.zero_grad()
+    value = loss_fn(model(inputs), targets)
+    value.backward()
+    optimizer.step()
+    return value.item()
+
+
+@train_step.misconception(
+    title="Switched to training mode",
+    why="`train()` switches on every dropout and lets every BatchNorm learn, also those that somebody has frozen in eval mode "
+    "on purpose. The order says: in whatever mode it is.",
+    next="Leave the mode to the caller.",
+    link="two-switches",
+)
+def in_training_mode(model, loss_fn, optimizer, inputs, targets):
+    model.train()
     outputs = model(inputs)
     loss = loss_fn(outputs, targets)
     optimizer.zero_grad()
@@ -489,12 +568,98 @@ def in_eval_mode(model, loss_fn, optimizer, inputs, targets):
 
 
 @train_step.misconception(
+    title="Switched to training mode, and back afterwards",
+    why="The mode is put back, but the batch ran in another one: every dropout dropped, and every BatchNorm learned, also where "
+    "somebody had frozen it in eval mode on purpose.",
+    next="Leave the mode to the caller, during the run as well.",
+    link="two-switches",
+)
+def in_training_mode_and_back(model, loss_fn, optimizer, inputs, targets):
+    modes = [(module, module.training) for module in model.modules()]
+    model.train()
+    optimizer.zero_grad()
+    value = loss_fn(model(inputs), targets)
+    value.backward()
+    optimizer.step()
+    for module, mode in modes:
+        module.training = mode
+    return value.item()
+
+
+@train_step.misconception(
+    title="Stepped twice on one gradient",
+    why="The second step follows the same gradient again, which was computed where the parameters are no longer. The update is "
+    "about twice as long as the learning rate says.",
+    next="One backward, one step.",
+    link="the-five-lines",
+)
+def stepped_twice(model, loss_fn, optimizer, inputs, targets):
+    outputs = model(inputs)
+    loss = loss_fn(outputs, targets)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    optimizer.step()
+    return loss.item()
+
+
+@train_step.misconception(
+    title="Squeezed the outputs and not the targets",
+    why="(B, 1) without its axis is (B,), and (B,) against (B, 1) broadcasts to (B, B): every output is compared with every "
+    "target.",
+    next="Give `loss_fn` both as they come.",
+    link="loss-functions-and-their-targets",
+    evidence=lambda model, loss_fn, optimizer, inputs, targets: (
+        f"`outputs.squeeze() - targets` has the shape "
+        f"{tuple((targets[:3].squeeze() - targets[:3]).shape)} on the first batch."
+    ),
+)
+def squeezed_the_outputs(model, loss_fn, optimizer, inputs, targets):
+    optimizer.zero_grad()
+    value = loss_fn(model(inputs).squeeze(), targets)
+    value.backward()
+    optimizer.step()
+    return value.item()
+
+
+@train_step.misconception(
+    title="Took an axis away before the loss",
+    why="Which shapes a loss wants is between the model and the loss. The squared error does not mind losing an axis of length "
+    "1. A loss that works along that axis does.",
+    next="Give `loss_fn` outputs and targets as they come.",
+    link="loss-functions-and-their-targets",
+)
+def squeezed_both(model, loss_fn, optimizer, inputs, targets):
+    optimizer.zero_grad()
+    value = loss_fn(model(inputs).squeeze(), targets.squeeze())
+    value.backward()
+    optimizer.step()
+    return value.item()
+
+
+@train_step.misconception(
+    title="Frozen parameters got a gradient of zeros",
+    why="An optimizer leaves a parameter alone when its `.grad` is None. Zeros are a gradient: weight decay and momentum then "
+    "move the parameter, though it was frozen.",
+    next="`zero_grad` empties what is there, and invents nothing.",
+    link="what-the-optimizer-does",
+)
+def zeros_for_the_frozen(model, loss_fn, optimizer, inputs, targets):
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    value = loss_fn(model(inputs), targets)
+    value.backward()
+    optimizer.step()
+    return value.item()
+
+
+@train_step.misconception(
     title="Returned the batch's sum",
     why="Times the batch's size, the mean becomes the sum over its examples. Whoever calls `train_step` expects the loss, "
     "which is a mean, and would weight it a second time.",
     next="Return the loss as it is.",
     link="every-example-counts-the-same",
-    shows="the losses of the three steps",
+    shows="the loss of step 1",
 )
 def returned_the_sum(model, loss_fn, optimizer, inputs, targets):
     outputs = model(inputs)
@@ -528,12 +693,11 @@ def never_backward(model, loss_fn, optimizer, inputs, targets):
     link="every-example-counts-the-same",
 )
 def divided_again(model, loss_fn, optimizer, inputs, targets):
-    outputs = model(inputs)
-    loss = loss_fn(outputs, targets) / len(inputs)
     optimizer.zero_grad()
-    loss.backward()
+    value = loss_fn(model(inputs), targets) / len(inputs)
+    value.backward()
     optimizer.step()
-    return loss.item()
+    return value.item()
 
 
 # What the optimizer does --------------------------------------------------------------------------
@@ -568,6 +732,21 @@ def momentum_step(w, grad, velocity, lr: float, momentum: float):
 def a_parameter(g, *shape):
     """Draw a parameter, its gradient and its velocity."""
     return tuple(torch.randn(*shape, generator=g, dtype=torch.float64) for _ in range(3))
+
+
+STAY = "the tensors that came in stay as they are"
+
+
+def on_copies(answer, *inputs):
+    """Run an answer on tensors that it may spoil; if it does, say that and nothing else."""
+    given = [i.clone() if isinstance(i, torch.Tensor) else i for i in inputs]
+    result = answer(*given)
+    pairs = [(now, i) for now, i in zip(given, inputs) if isinstance(i, torch.Tensor)]
+    stay = all(now.shape == i.shape and torch.equal(now, i) for now, i in pairs)
+    return {STAY: True, "result": result} if stay else {STAY: False}
+
+
+momentum_step.drive(on_copies)
 
 
 @momentum_step.probe
@@ -671,8 +850,8 @@ def velocity_unused(w, grad, velocity, lr, momentum):
 
 @momentum_step.misconception(
     title="Overwrote the tensors that came in",
-    why="`*=`, `+=` and `-=` write into the caller's tensors. An optimizer does that on purpose. Here, new tensors were "
-    "asked for, so that old and new can be compared.",
+    why="`*=`, `+=`, `-=` and methods that end in an underscore write into the caller's tensors. An optimizer does that on "
+    "purpose. Here, new tensors were asked for, so that old and new can be compared.",
     next="Write `velocity = momentum * velocity + …`, which makes a new tensor.",
     link="momentum",
 )
@@ -772,6 +951,9 @@ def adam_step(w, grad, m, v, t: int, lr: float):
     v_hat = v / (1 - 0.999**t)
     return w - lr * m_hat / (v_hat.sqrt() + 1e-8), m, v
     # end solution
+
+
+adam_step.drive(on_copies)
 
 
 @adam_step.probe
@@ -962,8 +1144,8 @@ def squared_the_average(w, grad, m, v, t, lr):
 
 @adam_step.misconception(
     title="Overwrote the tensors that came in",
-    why="`*=`, `+=` and `-=` write into the caller's tensors. An optimizer does that on purpose. Here, new tensors were "
-    "asked for.",
+    why="`*=`, `+=`, `-=` and methods that end in an underscore write into the caller's tensors. An optimizer does that on "
+    "purpose. Here, new tensors were asked for.",
     next="Write `m = 0.9 * m + …`, which makes a new tensor.",
     link="adam",
 )
@@ -1032,6 +1214,50 @@ def climbed(w, grad, m, v, t, lr):
 
 
 @adam_step.misconception(
+    title="The correction is that of the first step, in every step",
+    why="After t steps an average has gathered the weight 1 - beta ** t. Divided by 1 - beta, which is right for t = 1 alone, "
+    "the averages become far too large later on.",
+    next="The number of the step belongs in the correction.",
+    link="adam",
+)
+def corrected_like_the_first(w, grad, m, v, t, lr):
+    m = 0.9 * m + 0.1 * grad
+    v = 0.999 * v + 0.001 * grad**2
+    m_hat = m / (1 - 0.9)
+    v_hat = v / (1 - 0.999)
+    return w - lr * m_hat / (v_hat.sqrt() + 1e-8), m, v
+
+
+@adam_step.misconception(
+    title="v averages the gradient, not its square",
+    why="The step is divided by the gradient's usual size, and the root of a running mean of squares measures that. Without the "
+    "square, v may be negative, and its root NaN.",
+    next="Square the gradient where it enters v.",
+    link="adam",
+)
+def not_squared(w, grad, m, v, t, lr):
+    m = 0.9 * m + 0.1 * grad
+    v = 0.999 * v + 0.001 * grad
+    m_hat = m / (1 - 0.9**t)
+    v_hat = v / (1 - 0.999**t)
+    return w - lr * m_hat / (v_hat.sqrt() + 1e-8), m, v
+
+
+@adam_step.misconception(
+    title="eps comes in before the correction",
+    why="With the correction folded into the learning rate, eps is added to the root of v itself, and in the first steps counts "
+    "about thirty times as much. Where gradients are tiny, the step comes out too short.",
+    next="Correct v first; then the root, then eps.",
+    link="adam",
+)
+def eps_before_the_correction(w, grad, m, v, t, lr):
+    m = 0.9 * m + 0.1 * grad
+    v = 0.999 * v + 0.001 * grad**2
+    rate = lr * (1 - 0.999**t) ** 0.5 / (1 - 0.9**t)
+    return w - rate * m / (v.sqrt() + 1e-8), m, v
+
+
+@adam_step.misconception(
     title="The averages are not returned",
     why="The next step begins with this step's m and v. If nobody keeps them, they are lost.",
     next="Return three tensors: the new w, m and v.",
@@ -1055,7 +1281,7 @@ def averages_lost(w, grad, m, v, t, lr):
     hints=(
         "`F.binary_cross_entropy_with_logits` does the arithmetic. What has to be done is on both its arguments.",
         "It wants two floats of one shape. Which of the two has an axis too many, or too few?",
-        "`logits.squeeze(1)` is (B,), also when B is 1. `labels.float()` turns 0 and 1 into 0. and 1.",
+        "`logits.squeeze(1)` is (B,), also when B is 1. `labels.float()` makes floats of the whole numbers.",
     ),
     ignore=("dtype",),
 )
@@ -1081,8 +1307,26 @@ def loss_and_gradient(answer, logits, labels):
     loss = answer(leaf, labels)
     if not isinstance(loss, torch.Tensor) or loss.dim():
         return {"result": loss}
+    if not loss.requires_grad:
+        return {"result": loss, "it can be gone backward from": False}
     loss.backward()
-    return {"result": loss, "the gradient at the logits": leaf.grad}
+    finite = bool(loss.isfinite()) and (leaf.grad is None or bool(leaf.grad.isfinite().all()))
+    if not finite:
+        return {"the loss and its gradient are finite": False}
+    lost = leaf.grad is not None and sure_and_wrong_without_slope(leaf, labels)
+    return {
+        "the loss and its gradient are finite": True,
+        "answers that are sure and wrong have a gradient": not lost,
+        **({} if lost else {"result": loss}),
+        "it can be gone backward from": True,
+        **({} if lost else {"the gradient at the logits": leaf.grad}),
+    }
+
+
+def sure_and_wrong_without_slope(leaf, labels):
+    """Whether the gradient is 0 at a logit beyond 100 on the wrong side."""
+    wrong = ((leaf.squeeze(1) > 100) & (labels == 0)) | ((leaf.squeeze(1) < -100) & (labels == 1))
+    return bool((wrong & (leaf.grad.squeeze(1) == 0)).any())
 
 
 @binary_loss.probe
@@ -1154,12 +1398,12 @@ def taken_for_probabilities(logits, labels):
 
 
 @binary_loss.misconception(
-    title="Sigmoid first, log afterwards",
-    why="On paper it is the same. In floating point the sigmoid of a large logit is rounded to 1. The log of what is left is "
-    "cut off at -100, and the gradient is 0: nothing is learned where the model is sure and wrong.",
-    next="Use the loss that works on the logits themselves.",
+    title="Nothing is learned where the model is sure and wrong",
+    why="On paper it is the same. In floating point the sigmoid of a large logit is rounded to 1 or 0. Whatever then keeps the "
+    "log finite, a cut-off as in `BCELoss`, a clamp or a small number added, leaves no gradient there.",
+    next="Use the loss that works on the logits themselves, whatever their size.",
     link="logits",
-    shows="the gradient at the logits",
+    shows="answers that are sure and wrong have a gradient",
 )
 def sigmoid_first(logits, labels):
     outputs = logits.squeeze(1)
@@ -1168,11 +1412,12 @@ def sigmoid_first(logits, labels):
 
 
 @binary_loss.misconception(
-    title="The log of a probability that had become 0",
-    why="The sigmoid of a large logit is rounded to 1, one minus it is 0, and the log of 0 is minus infinity. One such "
-    "example makes the loss infinite or NaN.",
+    title="A large logit made the loss or its gradient infinite or NaN",
+    why="In float32 the exp of a logit above 88 overflows, and the sigmoid of a large one is rounded to 1: one minus it is 0, and "
+    "the log of 0 is minus infinity. One such example spoils the loss of the whole batch, or its gradient.",
     next="Use the loss that works on the logits themselves.",
     link="logits",
+    shows="the loss and its gradient are finite",
 )
 def log_by_hand(logits, labels):
     p, y = logits.sigmoid().squeeze(1), labels.float()
@@ -1317,6 +1562,46 @@ def detached(logits, labels):
 
 
 @binary_loss.misconception(
+    title="The loss was wrapped in a new tensor",
+    why="`torch.tensor(…)` copies the number and knows nothing of where it came from. Backward runs, and ends at the copy: the "
+    "logits get no gradient.",
+    next="Return the tensor that was computed, not a copy of its number.",
+    link="numbers-without-graphs",
+)
+def rewrapped(logits, labels):
+    outputs = logits.squeeze(1)
+    targets = labels.float()
+    loss = F.binary_cross_entropy_with_logits(outputs, targets)
+    return torch.tensor(loss.item(), requires_grad=True)
+
+
+@binary_loss.misconception(
+    title="Yes and no are exchanged",
+    why="sigmoid(logit) is the probability of a yes, and a 1 stands for yes. Here a model that is right gets the loss of one that is "
+    "wrong.",
+    next="The log of sigmoid(logit) belongs to the labels that are 1.",
+    link="logits",
+)
+def labels_flipped(logits, labels):
+    outputs = logits.squeeze(1)
+    targets = 1 - labels.float()
+    return F.binary_cross_entropy_with_logits(outputs, targets)
+
+
+@binary_loss.misconception(
+    title="The examples with a no are missing",
+    why="Only the log of the probability of yes was taken, weighted by the label: an example labelled 0 adds nothing. A model "
+    "that always says yes would be perfect.",
+    next="For a no, the probability of the right answer is 1 - sigmoid(logit).",
+    link="logits",
+)
+def yes_only(logits, labels):
+    outputs = logits.squeeze(1)
+    targets = labels.float()
+    return -(targets * F.logsigmoid(outputs)).mean()
+
+
+@binary_loss.misconception(
     title="One loss per example",
     why="The values are right, but backward needs one number.",
     next="Take the mean over the batch.",
@@ -1382,6 +1667,18 @@ def all_below_zero(g):
     targets = logits.argmax(1)
     targets[:2] = (targets[:2] + 1) % 3
     return logits, targets
+
+
+@accuracy.probe
+def sure_of_two_classes(g):  # in float32 the sigmoid of 18 is 1, and so is that of 30
+    rows = (
+        [18.0, 30.0, -1.0],
+        [40.0, 25.0, 2.0],
+        [-3.0, 19.0, 35.0],
+        [0.5, 21.0, 1.0],
+        [2.0, 1.0, 0.0],
+    )
+    return torch.tensor(rows), torch.tensor([1, 0, 2, 0, 0])
 
 
 @accuracy.alternative("Count, then divide.")
@@ -1460,8 +1757,9 @@ def in_per_cent(logits, targets):
 
 
 @accuracy.misconception(
-    title="Compared the largest logit, not its place",
-    why="`amax(1)`, or the first half of what `max(1)` returns, is the logit itself. A target is the number of a class.",
+    title="Compared a logit, not its place",
+    why="A target is the number of a class. A logit, such as `amax(1)` or the first half of what `max(1)` returns, is a score of "
+    "a class: it hardly ever is equal to that number, and rounding it does not help.",
     next="`argmax(1)` says where the largest logit stands.",
     link="accuracy-is-not-a-loss",
 )
@@ -1496,13 +1794,59 @@ def answers_as_a_column(logits, targets):
 
 @accuracy.misconception(
     title="All or nothing",
-    why="`all()` asks whether every answer is right. One mistake in a thousand makes it 0.",
+    why="`all()` asks whether every answer is right, and a division without a rest, `//`, comes to the same. One mistake in a "
+    "thousand makes it 0.",
     next="Take the mean of right and wrong.",
     link="accuracy-is-not-a-loss",
 )
 def all_or_nothing(logits, targets):
     right = logits.argmax(1) == targets
     return float(right.all())
+
+
+@accuracy.misconception(
+    title="A sigmoid came before the search",
+    why="In float32 the sigmoid of every logit above 17 is rounded to 1. Two classes of which the model is sure then stand level, "
+    "and the first one wins.",
+    next="Search among the logits themselves.",
+    link="logits",
+)
+def through_a_sigmoid(logits, targets):
+    right = logits.sigmoid().argmax(1) == targets
+    return right.float().mean().item()
+
+
+@accuracy.misconception(
+    title="The fraction of wrong answers",
+    why="That is the error rate, one minus the accuracy. A perfect model gets 0.",
+    next="Count the answers that are equal to their targets.",
+    link="accuracy-is-not-a-loss",
+)
+def error_rate(logits, targets):
+    right = logits.argmax(1) != targets
+    return right.float().mean().item()
+
+
+@accuracy.misconception(
+    title="Divided by the number of classes",
+    why="`logits.shape[1]` is C, the number of classes. The right answers are counted over the B examples.",
+    next="Divide by the number of examples.",
+    link="accuracy-is-not-a-loss",
+)
+def divided_by_classes(logits, targets):
+    right = logits.argmax(1) == targets
+    return right.float().sum().item() / logits.shape[1]
+
+
+@accuracy.misconception(
+    title="Looked for the smallest logit",
+    why="`argmin` gives the class that the model believes in least.",
+    next="The largest logit is the model's answer.",
+    link="accuracy-is-not-a-loss",
+)
+def smallest_logit(logits, targets):
+    right = logits.argmin(1) == targets
+    return right.float().mean().item()
 
 
 @accuracy.misconception(
@@ -1527,21 +1871,23 @@ def compared_a_pair(logits, targets):
     hints=(
         "Keep two sums: of metric times batch size, and of batch sizes. Divide once, after the loop.",
         "Two switches: `model.eval()` for the layers, `torch.no_grad()` for autograd.",
-        "`[(m, m.training) for m in model.modules()]`, taken before `eval()`, knows every mode. Afterwards set each "
-        "`m.training` back.",
+        "The model may hold modules inside modules, and each has a `training` of its own. `model.modules()` goes through them all: "
+        "note each with its mode before you switch.",
+        "`[(m, m.training) for m in model.modules()]` is such a list of notes. Afterwards set each `m.training` back.",
         "A metric may return a tensor or a float. `float(…)` takes both.",
     ),
 )
 def evaluate(model: nn.Module, metric, batches) -> float:
     """Average a metric over all the examples of all batches.
 
-    The model runs in eval mode, and nothing is recorded. Afterwards every module inside it is in
-    the mode in which it was before, each in its own.
+    The model runs in eval mode, and nothing is recorded. Afterwards every module inside it, however
+    deep, is in the mode in which it was before, each in its own. The model's parameters, with their
+    `.grad` and `requires_grad`, and autograd's own switch are as they were, too.
 
     metric: (outputs, targets) -> the mean over a batch, as a tensor or as a float: a loss function,
     or `accuracy`.
-    batches: gives pairs (inputs, targets) of any sizes. It may be readable only once, and need not
-    have a length.
+    batches: gives pairs (inputs, targets) of any sizes. It may be readable only once, so read it
+    once. It need not have a length.
     Returns the mean over the examples, as a Python float: each counts the same, whatever batch it
     came in.
     """
@@ -1575,6 +1921,22 @@ def same_state(one, other):
     return len(one) == len(other) and all(map(torch.equal, one, other))
 
 
+class Once:
+    """Batches that can be read once, as from a stream; who comes again finds nothing."""
+
+    def __init__(self, batches):
+        self.batches = batches
+        self.readings = 0
+
+    def __iter__(self):
+        self.readings += 1
+        batches, self.batches = self.batches, []
+        return iter(batches)
+
+
+READ_ONCE = "the batches are read once"
+
+
 @evaluate.drive
 def evaluate_and_watch(answer, model, metric, batches, readable_once):
     modes, recorded = [], []
@@ -1585,17 +1947,27 @@ def evaluate_and_watch(answer, model, metric, batches, readable_once):
 
     model.register_forward_hook(note)
     modes_before, state_before = modes_of(model), state_of(model)
-    with torch.enable_grad():  # puts back what an answer may have switched
-        result = answer(model, metric, iter(batches) if readable_once else batches)
-        still_recording = torch.is_grad_enabled()
+    given, recording = Once(batches) if readable_once else batches, not readable_once
+    try:
+        with torch.set_grad_enabled(recording):  # puts back what an answer may have switched
+            result = answer(model, metric, given)
+            switch_stays = torch.is_grad_enabled() == recording
+    except Exception:
+        if readable_once and given.readings > 1:
+            return {READ_ONCE: False}
+        raise
+    if readable_once and given.readings > 1:
+        return {READ_ONCE: False}
     return {
+        READ_ONCE: True,
         "result": result,
         "every batch runs in eval mode": bool(modes) and not any(modes),
         "nothing is recorded": bool(recorded) and not any(recorded),
         "every module is in its old mode afterwards": modes_of(model) == modes_before,
         "the modes afterwards": Extra(modes_of(model)),
-        "parameters, gradients and statistics stay": same_state(state_of(model), state_before),
-        "autograd is on again afterwards": still_recording,
+        "the model is as it was otherwise": same_state(state_of(model), state_before),
+        "autograd is switched as it was before": switch_stays,
+        "the gradients are still there": Extra(gradients_of(model) is not None),
     }
 
 
@@ -1622,7 +1994,7 @@ def a_short_last_batch(g):
 
 
 @evaluate.probe
-def accuracies_that_come_once(g):  # a metric that returns a float; batches without a length
+def accuracies_that_come_once(g):  # a metric that returns a float; no length; called under no_grad
     model, inputs = classifier(g).eval(), numbers(g, 18, 2)
     with torch.no_grad():
         targets = model(inputs).argmax(1)
@@ -1636,8 +2008,31 @@ def accuracies_that_come_once(g):  # a metric that returns a float; batches with
 def a_frozen_norm(g):  # one module in eval mode, all the others in training mode
     model = classifier(g, classes=4)
     model[1].eval()
+    model[0].requires_grad_(False)
     batches = cut(numbers(g, 13, 2), classes_of(g, 13, 4), 5)
     return model, nn.CrossEntropyLoss(), batches, False
+
+
+class Nested(nn.Module):
+    """A network with a block inside, whose modules have modes of their own."""
+
+    def __init__(self):
+        super().__init__()
+        self.block = nn.Sequential(
+            nn.Linear(2, 4), nn.Dropout(0.4), nn.Linear(4, 4), nn.Dropout(0.3)
+        )
+        self.last = nn.Linear(4, 2)
+
+    def forward(self, x):
+        return self.last(self.block(x))
+
+
+@evaluate.probe
+def a_block_inside(g):  # of two dropouts in a block, one is frozen
+    model = fill(Nested(), g)
+    model.block[1].eval()
+    batches = cut(numbers(g, 8, 2), numbers(g, 8, 2), 5)
+    return with_gradients(model), nn.MSELoss(), batches, False
 
 
 @evaluate.alternative(
@@ -1814,9 +2209,9 @@ def always_back_to_training(model, metric, batches):
 
 @evaluate.misconception(
     title="Put one mode back for all modules",
-    why="`model.train(mode)` gives the whole tree one mode. A layer that somebody had frozen in eval mode, a BatchNorm for "
-    "example, is in training mode afterwards and begins to move.",
-    next="Every module has its own `training`. `model.modules()` lists them all.",
+    why="`train(mode)` of a module gives it and everything inside it one mode; called on the model last, it has the last word. A "
+    "layer that somebody had frozen in eval mode, a BatchNorm for example, is in training mode afterwards and begins to move.",
+    next="Every module has an attribute `training` of its own, and `model.modules()` lists them all. Set the attribute.",
     link="two-switches",
     shows="every module is in its old mode afterwards",
 )
@@ -1830,6 +2225,141 @@ def one_mode_for_all(model, metric, batches):
             count += len(inputs)
     mean = total / count
     model.train(training)
+    return mean
+
+
+@evaluate.misconception(
+    title="Modules inside modules did not get their own mode back",
+    why="`children()` gives the outermost modules alone. A block has modules inside, and each of them has a mode of its own, which "
+    "`eval()` has changed as well.",
+    next="`model.modules()` goes through all of them, however deep.",
+    link="two-switches",
+    shows="every module is in its old mode afterwards",
+)
+def modes_of_the_outermost(model, metric, batches):
+    modes = [(module, module.training) for module in [model, *model.children()]]
+    model.eval()
+    total, count = 0.0, 0
+    with torch.no_grad():
+        for inputs, targets in batches:
+            total += float(metric(model(inputs), targets)) * len(inputs)
+            count += len(inputs)
+    mean = total / count
+    for module, training in modes:
+        module.training = training
+    return mean
+
+
+@evaluate.misconception(
+    title="Read the batches more than once",
+    why="Batches that come from a stream are gone when they have been read. Whoever counts them first, or looks at the first one, "
+    "finds fewer or none in the loop.",
+    next="Do everything that needs a batch while you have it in hand.",
+    link="every-example-counts-the-same",
+    shows=READ_ONCE,
+)
+def read_twice(model, metric, batches):
+    modes = [(module, module.training) for module in model.modules()]
+    count = sum(len(inputs) for inputs, _ in batches)
+    model.eval()
+    total = 0.0
+    with torch.no_grad():
+        for inputs, targets in batches:
+            total += float(metric(model(inputs), targets)) * len(inputs)
+    mean = total / count
+    for module, training in modes:
+        module.training = training
+    return mean
+
+
+@evaluate.misconception(
+    title="Weighted by batch size, and divided by the number of batches",
+    why="Times the batch's size, each metric is a sum over examples. The sum of all these, divided by the number of batches, grows "
+    "with their size.",
+    next="Divide by what you have weighted with: the number of examples.",
+    link="every-example-counts-the-same",
+    shows="result",
+    evidence=lambda model, metric, batches, readable_once: sizes_of(batches),
+)
+def weighted_but_divided_by_batches(model, metric, batches):
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    total, count = 0.0, 0
+    with torch.no_grad():
+        for inputs, targets in batches:
+            total += float(metric(model(inputs), targets)) * len(inputs)
+            count += 1
+    mean = total / count
+    for module, training in modes:
+        module.training = training
+    return mean
+
+
+@evaluate.misconception(
+    title="Switched autograd on, whatever it was before",
+    why="Somebody may call `evaluate` where autograd is off already, inside another measurement for example. After "
+    "`torch.set_grad_enabled(True)` it is on there.",
+    next="`with torch.no_grad():` puts back what it found.",
+    link="two-switches",
+    shows="autograd is switched as it was before",
+)
+def on_for_good(model, metric, batches):
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    total, count = 0.0, 0
+    torch.set_grad_enabled(False)
+    for inputs, targets in batches:
+        total += float(metric(model(inputs), targets)) * len(inputs)
+        count += len(inputs)
+    torch.set_grad_enabled(True)
+    mean = total / count
+    for module, training in modes:
+        module.training = training
+    return mean
+
+
+@evaluate.misconception(
+    title="Cleared the gradients",
+    why="An evaluation computes no gradients, so there is nothing of its own to clear. What stands in `.grad` belongs to the "
+    "training, which may not have stepped yet.",
+    next="Leave `.grad` alone here.",
+    link="two-switches",
+    shows="the model is as it was otherwise",
+)
+def cleared_the_gradients(model, metric, batches):
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    model.zero_grad()
+    total, count = 0.0, 0
+    with torch.no_grad():
+        for inputs, targets in batches:
+            total += float(metric(model(inputs), targets)) * len(inputs)
+            count += len(inputs)
+    mean = total / count
+    for module, training in modes:
+        module.training = training
+    return mean
+
+
+@evaluate.misconception(
+    title="Unfroze what was frozen",
+    why="With `requires_grad_(False)` nothing is recorded either. But `requires_grad_(True)` afterwards is for all parameters, also "
+    "for those that were frozen before: the next step moves them.",
+    next="`torch.no_grad()` switches the recording off and leaves the parameters as they are.",
+    link="two-switches",
+    shows="the model is as it was otherwise",
+)
+def unfroze_the_frozen(model, metric, batches):
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval().requires_grad_(False)
+    total, count = 0.0, 0
+    for inputs, targets in batches:
+        total += float(metric(model(inputs), targets)) * len(inputs)
+        count += len(inputs)
+    mean = total / count
+    model.requires_grad_(True)
+    for module, training in modes:
+        module.training = training
     return mean
 
 
@@ -1939,7 +2469,7 @@ def divided_but_not_weighted(model, metric, batches):
     "to go backward from.",
     next="`with torch.no_grad():` ends where its block ends.",
     link="two-switches",
-    shows="autograd is on again afterwards",
+    shows="autograd is switched as it was before",
 )
 def off_for_good(model, metric, batches):
     modes = [(module, module.training) for module in model.modules()]
@@ -2059,7 +2589,8 @@ def fit(
     """Train a model for some epochs, and measure it after each.
 
     In every epoch the model is in training mode for the training batches. After them the
-    validation batches are measured as `evaluate` does it.
+    validation batches are measured as `evaluate` does it. In which mode the model is left at the
+    end does not matter.
 
     train_batches: gives pairs (inputs, targets). It is read once per epoch, each reading may give
     another order, and it need not have a length.
@@ -2083,6 +2614,10 @@ def fit(
     # end solution
 
 
+ONE_READING = "the training batches are read once per epoch"
+FLOATS = "the history holds floats"
+
+
 @fit.drive
 def fit_and_watch(
     answer, model, loss_fn, optimizer, train_batches, validation_batches, epochs, schedule
@@ -2099,22 +2634,45 @@ def fit_and_watch(
 
     model.register_forward_hook(note)
     plan = {} if schedule is None else {"schedule": schedule}
-    with callable_here(answer) as scope:
+    with callable_here(answer) as scope, Steps(model, optimizer) as steps:
         if unwritten(answer, scope):
             return {"the functions that it calls are written": False}
         history = answer(
             model, loss_fn, optimizer, train_batches, validation_batches, epochs, **plan
         )
-    return {
-        "the functions that it calls are written": True,
-        "the parameters afterwards": parameters_of(model),
-        "training batches run in training mode": bool(training) and all(training),
-        "validation batches run in eval mode": bool(validating) and not any(validating),
-        "nothing is recorded on validation batches": not any(recorded),
-        "BatchNorm's running statistics afterwards": statistics_of(model),
-        "the learning rate afterwards": optimizer.param_groups[0]["lr"],
-        "the history": history,
-    }
+    if train_batches.readings > epochs:
+        return {
+            ONE_READING: False,
+            "the model runs again on training batches": Extra(
+                len(training) > epochs * len(train_batches.batches)
+            ),
+            "the validation batches are read": Extra(validation_batches.readings > 0),
+        }
+    floats = not holds_tensors(history)
+    return steps.observed(
+        **{
+            "the functions that it calls are written": True,
+            ONE_READING: True,
+            "the parameters afterwards": parameters_of(model),
+            "training batches run in training mode": bool(training) and all(training),
+            "validation batches run in eval mode": bool(validating) and not any(validating),
+            "nothing is recorded on validation batches": not any(recorded),
+        },
+        **statistics_of(model),
+        **{
+            "the learning rate afterwards": optimizer.param_groups[0]["lr"],
+            FLOATS: floats,
+            **({"the history": history} if floats else {}),
+            "the number of times that the validation batches are read": validation_batches.readings,
+        },
+    )
+
+
+def holds_tensors(history):
+    """Whether any entry of any pair is a tensor."""
+    pairs = history if isinstance(history, list | tuple) else ()
+    pairs = [pair for pair in pairs if isinstance(pair, list | tuple)]
+    return any(isinstance(entry, torch.Tensor) for pair in pairs for entry in pair)
 
 
 def falling(optimizer):
@@ -2126,7 +2684,7 @@ def a_line_in_three_batches(g):
     model = line(g).eval()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     train = Readings(cut(numbers(g, 7, 1), numbers(g, 7, 1), 3))
-    validation = cut(numbers(g, 5, 1), numbers(g, 5, 1), 4)
+    validation = Readings(cut(numbers(g, 5, 1), numbers(g, 5, 1), 4))
     return model, nn.MSELoss(), optimizer, train, validation, 2, None
 
 
@@ -2144,7 +2702,7 @@ def with_adam(g):
     model = classifier(g, classes=2)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.05)
     train = Readings(cut(numbers(g, 8, 2), classes_of(g, 8, 2), 5))
-    validation = cut(numbers(g, 7, 2), classes_of(g, 7, 2), 5)
+    validation = Readings(cut(numbers(g, 7, 2), classes_of(g, 7, 2), 5))
     return model, nn.CrossEntropyLoss(), optimizer, train, validation, 1, falling(optimizer)
 
 
@@ -2754,6 +3312,281 @@ def asked_for_the_length(
 
 
 @fit.misconception(
+    title="The gradients are cleared once per epoch",
+    why="`backward` adds to what is in `.grad`. From the second batch of an epoch on, each step follows the sum of this "
+    "epoch's gradients so far.",
+    next="Clear as often as you go backward.",
+    link="the-order-of-the-lines",
+    shows="the parameters afterwards",
+)
+def cleared_per_epoch(
+    model, loss_fn, optimizer, train_batches, validation_batches, epochs, schedule=None
+):
+    history = []
+    for _ in range(epochs):
+        model.train()
+        optimizer.zero_grad()
+        total, count = 0.0, 0
+        for inputs, targets in train_batches:
+            loss = loss_fn(model(inputs), targets)
+            loss.backward()
+            optimizer.step()
+            total += loss.item() * len(inputs)
+            count += len(inputs)
+            if schedule is not None:
+                schedule.step()
+        history.append((total / count, evaluate(model, loss_fn, validation_batches)))
+    return history
+
+
+@fit.misconception(
+    title="The validation batches are recorded",
+    why="`eval()` changes how layers behave and leaves autograd on. Every validation batch then records a graph that "
+    "nobody goes backward through. If `fit` calls your `evaluate`, the mistake is there.",
+    next="Run the check of `evaluate`; or put the lines under `torch.no_grad()`, if they stand here.",
+    link="two-switches",
+    shows="nothing is recorded on validation batches",
+)
+@among(evaluate=with_recording)
+def with_recorded_validation(
+    model, loss_fn, optimizer, train_batches, validation_batches, epochs, schedule=None
+):
+    history = []
+    for _ in range(epochs):
+        model.train()
+        total, count = 0.0, 0
+        for inputs, targets in train_batches:
+            total += train_step(model, loss_fn, optimizer, inputs, targets) * len(inputs)
+            count += len(inputs)
+            if schedule is not None:
+                schedule.step()
+        history.append((total / count, evaluate(model, loss_fn, validation_batches)))
+    return history
+
+
+@fit.misconception(
+    title="The history holds tensors",
+    why="A loss that is kept as a tensor may keep the graph of its batch, and a sum of losses the graphs of all. A pair "
+    "of floats per epoch was asked for. If `fit` calls your `train_step` or `evaluate`, the tensor may come from "
+    "there.",
+    next="Take the number out of each loss before you add it.",
+    link="numbers-without-graphs",
+    shows=FLOATS,
+)
+@among(train_step=returned_the_graph)
+def kept_tensors(
+    model, loss_fn, optimizer, train_batches, validation_batches, epochs, schedule=None
+):
+    history = []
+    for _ in range(epochs):
+        model.train()
+        total, count = 0.0, 0
+        for inputs, targets in train_batches:
+            total += train_step(model, loss_fn, optimizer, inputs, targets) * len(inputs)
+            count += len(inputs)
+            if schedule is not None:
+                schedule.step()
+        history.append((total / count, evaluate(model, loss_fn, validation_batches)))
+    return history
+
+
+@fit.misconception(
+    title="The training losses were measured after the updates",
+    why="Each batch's loss was computed again when the parameters had moved. It flatters, since the step was made for "
+    "this very batch, and costs a second pass. If `fit` calls your `train_step`, the mistake is there.",
+    next="Run the check of `train_step`; or keep the loss that you go backward from, if the lines stand here.",
+    link="the-five-lines",
+    shows="the history",
+)
+@among(train_step=loss_after_the_update)
+def with_losses_after_the_update(
+    model, loss_fn, optimizer, train_batches, validation_batches, epochs, schedule=None
+):
+    history = []
+    for _ in range(epochs):
+        model.train()
+        total, count = 0.0, 0
+        for inputs, targets in train_batches:
+            total += train_step(model, loss_fn, optimizer, inputs, targets) * len(inputs)
+            count += len(inputs)
+            if schedule is not None:
+                schedule.step()
+        history.append((total / count, evaluate(model, loss_fn, validation_batches)))
+    return history
+
+
+@fit.misconception(
+    title="The losses were weighted twice",
+    why="Each batch's loss is multiplied by the batch's size where it is returned and once more where it is added up. If "
+    "`fit` calls your `train_step`, the mistake is there.",
+    next="Run the check of `train_step`; or look where you multiply, if the lines stand here.",
+    link="every-example-counts-the-same",
+    shows="the history",
+)
+@among(train_step=returned_the_sum)
+def with_sums_for_losses(
+    model, loss_fn, optimizer, train_batches, validation_batches, epochs, schedule=None
+):
+    history = []
+    for _ in range(epochs):
+        model.train()
+        total, count = 0.0, 0
+        for inputs, targets in train_batches:
+            total += train_step(model, loss_fn, optimizer, inputs, targets) * len(inputs)
+            count += len(inputs)
+            if schedule is not None:
+                schedule.step()
+        history.append((total / count, evaluate(model, loss_fn, validation_batches)))
+    return history
+
+
+@fit.misconception(
+    title="The parameters never move",
+    why="The gradients are cleared between backward and step, so that every step finds nothing to follow. If `fit` calls "
+    "your `train_step`, the mistake is there.",
+    next="Run the check of `train_step`; or look at the order of the lines, if they stand here.",
+    link="the-order-of-the-lines",
+    shows="the parameters afterwards",
+)
+@among(train_step=cleared_too_late)
+def with_a_step_that_clears_too_late(
+    model, loss_fn, optimizer, train_batches, validation_batches, epochs, schedule=None
+):
+    history = []
+    for _ in range(epochs):
+        model.train()
+        total, count = 0.0, 0
+        for inputs, targets in train_batches:
+            total += train_step(model, loss_fn, optimizer, inputs, targets) * len(inputs)
+            count += len(inputs)
+            if schedule is not None:
+                schedule.step()
+        history.append((total / count, evaluate(model, loss_fn, validation_batches)))
+    return history
+
+
+@fit.misconception(
+    title="Read the training batches more than once per epoch",
+    why="Every reading costs as much as loading all the data again, and where a loader shuffles, it is another order. "
+    "Counting, too, is a reading.",
+    next="Count the examples while you train on them.",
+    link="training-and-validation",
+    shows=ONE_READING,
+)
+def counted_in_an_extra_reading(
+    model, loss_fn, optimizer, train_batches, validation_batches, epochs, schedule=None
+):
+    history = []
+    for _ in range(epochs):
+        model.train()
+        total, count = 0.0, sum(len(inputs) for inputs, _ in train_batches)
+        for inputs, targets in train_batches:
+            total += train_step(model, loss_fn, optimizer, inputs, targets) * len(inputs)
+            if schedule is not None:
+                schedule.step()
+        history.append((total / count, evaluate(model, loss_fn, validation_batches)))
+    return history
+
+
+@fit.misconception(
+    title="The first epoch trains in the mode it was found in",
+    why="`train()` is called after each epoch, so the first one runs in the mode in which the model came. A model that "
+    "was loaded or evaluated before comes in eval mode.",
+    next="Say which mode it is before the training batches.",
+    link="two-switches",
+    shows="training batches run in training mode",
+)
+def switched_on_afterwards(
+    model, loss_fn, optimizer, train_batches, validation_batches, epochs, schedule=None
+):
+    history = []
+    for _ in range(epochs):
+        total, count = 0.0, 0
+        for inputs, targets in train_batches:
+            total += train_step(model, loss_fn, optimizer, inputs, targets) * len(inputs)
+            count += len(inputs)
+            if schedule is not None:
+                schedule.step()
+        history.append((total / count, evaluate(model, loss_fn, validation_batches)))
+        model.train()
+    return history
+
+
+@fit.misconception(
+    title="Read the validation batches once and kept them",
+    why="Kept in a list, all of them stay in memory, and a loader that is meant to give them anew in every epoch is asked"
+    " once.",
+    next="Give `evaluate` the batches as they came, in every epoch.",
+    link="training-and-validation",
+    shows="the number of times that the validation batches are read",
+)
+def kept_the_validation_batches(
+    model, loss_fn, optimizer, train_batches, validation_batches, epochs, schedule=None
+):
+    history = []
+    validation_batches = list(validation_batches)
+    for _ in range(epochs):
+        model.train()
+        total, count = 0.0, 0
+        for inputs, targets in train_batches:
+            total += train_step(model, loss_fn, optimizer, inputs, targets) * len(inputs)
+            count += len(inputs)
+            if schedule is not None:
+                schedule.step()
+        history.append((total / count, evaluate(model, loss_fn, validation_batches)))
+    return history
+
+
+@fit.misconception(
+    title="Validated after every batch",
+    why="Once per epoch was asked for, after its training batches. A measurement after each of them costs many times "
+    "more, and all but the last one are thrown away.",
+    next="Move the evaluation out of the loop over the batches.",
+    link="training-and-validation",
+    shows="the number of times that the validation batches are read",
+)
+def validated_after_every_batch(
+    model, loss_fn, optimizer, train_batches, validation_batches, epochs, schedule=None
+):
+    history = []
+    for _ in range(epochs):
+        model.train()
+        total, count = 0.0, 0
+        for inputs, targets in train_batches:
+            total += train_step(model, loss_fn, optimizer, inputs, targets) * len(inputs)
+            count += len(inputs)
+            if schedule is not None:
+                schedule.step()
+            validation_loss = evaluate(model, loss_fn, validation_batches)
+        history.append((total / count, validation_loss))
+    return history
+
+
+@fit.misconception(
+    title="Trained with an optimizer of its own",
+    why="A new optimizer has settings and a memory of its own. The one that came in, with the learning rate that was "
+    "chosen and the schedule that belongs to it, never takes a step.",
+    next="Use the optimizer that comes in.",
+    link="what-the-optimizer-does",
+)
+def made_an_optimizer_for_fit(
+    model, loss_fn, optimizer, train_batches, validation_batches, epochs, schedule=None
+):
+    history = []
+    optimizer = torch.optim.Adam(model.parameters())
+    for _ in range(epochs):
+        model.train()
+        total, count = 0.0, 0
+        for inputs, targets in train_batches:
+            total += train_step(model, loss_fn, optimizer, inputs, targets) * len(inputs)
+            count += len(inputs)
+            if schedule is not None:
+                schedule.step()
+        history.append((total / count, evaluate(model, loss_fn, validation_batches)))
+    return history
+
+
+@fit.misconception(
     title="The function returns nothing",
     why="The model is trained, and its history is forgotten: without `return` a function gives None.",
     next="Return the history.",
@@ -2794,7 +3627,8 @@ def clipped_step(model: nn.Module, loss_fn, optimizer, inputs, targets, max_norm
 
     All gradients of the model together are one long vector. If its length exceeds `max_norm`, it is
     scaled down to that length; its direction stays. A shorter one is left alone. The first five
-    arguments are those of `train_step`.
+    arguments are those of `train_step`; the optimizer has all of the model's parameters here, maybe
+    in several groups. Frozen parameters have no gradient, and are no part of the vector.
 
     Returns the length before any scaling, as a Python float.
     """
@@ -2809,11 +3643,30 @@ def clipped_step(model: nn.Module, loss_fn, optimizer, inputs, targets, max_norm
 
 @clipped_step.drive
 def three_clipped_steps(answer, model, loss_fn, optimizer, inputs, targets, max_norm):
-    norms, seen = [], {}
-    for number, batch in enumerate(cut(inputs, targets, 3), start=1):
-        norms.append(answer(model, loss_fn, optimizer, *batch, max_norm))
-        seen[f"the parameters after step {number}"] = parameters_of(model)
-    return {**seen, "the lengths of the three gradients": norms}
+    lengths, seen, ran = {}, {}, []
+    modes = modes_of(model)
+    model.register_forward_hook(lambda *_: ran.append(modes_of(model)))
+    with Steps(model, optimizer) as steps:
+        for number, batch in enumerate(cut(inputs, targets, 3), start=1):
+            length = answer(model, loss_fn, optimizer, *batch, max_norm)
+            lengths[f"the length of gradient {number}"] = length
+            seen[f"the parameters after step {number}"] = parameters_of(model)
+    left = gradients_of(model)
+    return steps.observed(
+        **seen,
+        **statistics_of(model),
+        **{
+            "the model runs in the mode in which it came": all(mode == modes for mode in ran),
+            "the model is in its old mode afterwards": modes_of(model) == modes,
+        },
+        **lengths,
+        **{
+            "how often the optimizer stepped": Extra(len(steps.after)),
+            "the gradient that is left is within the limit": Extra(
+                None if left is None else bool(left.norm() <= 1.001 * max_norm)
+            ),
+        },
+    )
 
 
 @clipped_step.probe
@@ -2839,6 +3692,16 @@ def short_enough(g):  # nothing to clip: a gradient must not be made longer
     return model, nn.CrossEntropyLoss(), optimizer, numbers(g, 9, 2), classes_of(g, 9, 2), 1000.0
 
 
+@clipped_step.probe
+def two_groups(g):  # a frozen layer, a dropout in eval mode, and two learning rates
+    model = classifier(g)
+    model[0].requires_grad_(False)
+    model[3].eval()
+    early, late = [*model[0].parameters(), *model[1].parameters()], model[4].parameters()
+    optimizer = torch.optim.SGD([{"params": early}, {"params": late, "lr": 0.4}], lr=0.2)
+    return model, nn.CrossEntropyLoss(), optimizer, numbers(g, 8, 2), classes_of(g, 8), 0.05
+
+
 @clipped_step.alternative("By hand: measure all of it, then scale all of it.")
 def clipped_by_hand(model, loss_fn, optimizer, inputs, targets, max_norm):
     optimizer.zero_grad()
@@ -2855,14 +3718,16 @@ def clipped_by_hand(model, loss_fn, optimizer, inputs, targets, max_norm):
 @clipped_step.alternative("Measuring and scaling in two calls, and clearing last.")
 def measured_then_clipped(model, loss_fn, optimizer, inputs, targets, max_norm):
     loss_fn(model(inputs), targets).backward()
-    norm = sum((p.grad**2).sum() for p in model.parameters()).sqrt()
+    norm = sum((p.grad**2).sum() for p in model.parameters() if p.grad is not None).sqrt()
     torch.nn.utils.clip_grad_norm_(list(model.parameters()), max_norm=max_norm)
     optimizer.step()
     optimizer.zero_grad()
     return float(norm)
 
 
-@clipped_step.alternative("The optimizer's parameters, while they are all the model's.")
+@clipped_step.alternative(
+    "The optimizer's parameters, all groups of them: here they are all the model's."
+)
 def through_the_optimizer(model, loss_fn, optimizer, inputs, targets, max_norm):
     optimizer.zero_grad()
     loss_fn(model(inputs), targets).backward()
@@ -2893,7 +3758,7 @@ def clipped_after_the_step(model, loss_fn, optimizer, inputs, targets, max_norm)
     "then fills in the full ones.",
     next="Clip after backward.",
     link="gradient-clipping",
-    shows="the lengths of the three gradients",
+    shows="the length of gradient 1",
 )
 def clipped_before_backward(model, loss_fn, optimizer, inputs, targets, max_norm):
     optimizer.zero_grad()
@@ -2913,7 +3778,7 @@ def clipped_before_backward(model, loss_fn, optimizer, inputs, targets, max_norm
 def clipped_by_value(model, loss_fn, optimizer, inputs, targets, max_norm):
     optimizer.zero_grad()
     loss_fn(model(inputs), targets).backward()
-    norm = torch.cat([p.grad.flatten() for p in model.parameters()]).norm()
+    norm = gradients_of(model).norm()
     nn.utils.clip_grad_value_(model.parameters(), max_norm)
     optimizer.step()
     return norm.item()
@@ -2944,9 +3809,10 @@ def clipped_one_by_one(model, loss_fn, optimizer, inputs, targets, max_norm):
 def always_scaled(model, loss_fn, optimizer, inputs, targets, max_norm):
     optimizer.zero_grad()
     loss_fn(model(inputs), targets).backward()
-    norm = torch.cat([p.grad.flatten() for p in model.parameters()]).norm()
+    norm = gradients_of(model).norm()
     for parameter in model.parameters():
-        parameter.grad *= max_norm / norm
+        if parameter.grad is not None:
+            parameter.grad *= max_norm / norm
     optimizer.step()
     return norm.item()
 
@@ -2976,7 +3842,7 @@ def returned_the_loss(model, loss_fn, optimizer, inputs, targets, max_norm):
 def clipped_the_parameters(model, loss_fn, optimizer, inputs, targets, max_norm):
     optimizer.zero_grad()
     loss_fn(model(inputs), targets).backward()
-    norm = torch.cat([p.grad.flatten() for p in model.parameters()]).norm()
+    norm = gradients_of(model).norm()
     optimizer.step()
     with torch.no_grad():
         for parameter in model.parameters():
@@ -2990,7 +3856,7 @@ def clipped_the_parameters(model, loss_fn, optimizer, inputs, targets, max_norm)
     "limit is reached.",
     next="Keep what `clip_grad_norm_` returns.",
     link="gradient-clipping",
-    shows="the lengths of the three gradients",
+    shows="the length of gradient 1",
 )
 def length_after_clipping(model, loss_fn, optimizer, inputs, targets, max_norm):
     optimizer.zero_grad()
@@ -3005,7 +3871,7 @@ def length_after_clipping(model, loss_fn, optimizer, inputs, targets, max_norm):
     why="`clip_grad_norm_` returns the length as a tensor. A Python float was asked for.",
     next="`.item()` takes the number out.",
     link="numbers-without-graphs",
-    shows="the lengths of the three gradients",
+    shows="the length of gradient 1",
 )
 def length_as_a_tensor(model, loss_fn, optimizer, inputs, targets, max_norm):
     optimizer.zero_grad()
@@ -3042,6 +3908,99 @@ def limit_of_one(model, loss_fn, optimizer, inputs, targets, max_norm):
     return norm.item()
 
 
+@clipped_step.misconception(
+    title="Measured the gradient and did not shorten it",
+    why="The length is right, and the step was taken with the gradient as it was. A list that is read only once has the "
+    "same effect: `model.parameters()`, kept in a variable and used up by the measuring, gives `clip_grad_norm_` "
+    "nothing.",
+    next="The gradients themselves must become shorter before the step.",
+    link="gradient-clipping",
+)
+def never_clipped(model, loss_fn, optimizer, inputs, targets, max_norm):
+    optimizer.zero_grad()
+    loss_fn(model(inputs), targets).backward()
+    norm = gradients_of(model).norm()
+    optimizer.step()
+    return norm.item()
+
+
+@clipped_step.misconception(
+    title="The optimizer never stepped",
+    why="The gradients are clipped and ready, and nobody uses them. The parameters move when the optimizer's `step` is "
+    "called.",
+    next="After clipping, let the optimizer take its step.",
+    link="the-five-lines",
+)
+def clipped_and_never_stepped(model, loss_fn, optimizer, inputs, targets, max_norm):
+    optimizer.zero_grad()
+    loss_fn(model(inputs), targets).backward()
+    norm = nn.utils.clip_grad_norm_(model.parameters(), max_norm)
+    return norm.item()
+
+
+@clipped_step.misconception(
+    title="Cleared the gradients before the step",
+    why="`backward` has filled them in, clipping has shortened them, `zero_grad` throws them away, and `step` finds "
+    "nothing to follow.",
+    next="Between backward and step the gradients must stay.",
+    link="the-order-of-the-lines",
+)
+def clipped_and_cleared(model, loss_fn, optimizer, inputs, targets, max_norm):
+    loss_fn(model(inputs), targets).backward()
+    norm = nn.utils.clip_grad_norm_(model.parameters(), max_norm)
+    optimizer.zero_grad()
+    optimizer.step()
+    return norm.item()
+
+
+@clipped_step.misconception(
+    title="Only the optimizer's first group of parameters",
+    why="An optimizer may hold its parameters in several groups, each with a learning rate of its own. What stands in "
+    "`param_groups[0]` is then a part of the gradient, and the rest keeps its length.",
+    next="Clip the gradients of the whole model.",
+    link="gradient-clipping",
+)
+def first_group_only(model, loss_fn, optimizer, inputs, targets, max_norm):
+    optimizer.zero_grad()
+    loss_fn(model(inputs), targets).backward()
+    norm = nn.utils.clip_grad_norm_(optimizer.param_groups[0]["params"], max_norm)
+    optimizer.step()
+    return norm.item()
+
+
+@clipped_step.misconception(
+    title="Switched to training mode",
+    why="`train()` switches on every dropout and lets every BatchNorm learn, also those that somebody has frozen in eval "
+    "mode on purpose.",
+    next="Leave the mode to the caller.",
+    link="two-switches",
+)
+def clipped_in_training_mode(model, loss_fn, optimizer, inputs, targets, max_norm):
+    model.train()
+    optimizer.zero_grad()
+    loss_fn(model(inputs), targets).backward()
+    norm = nn.utils.clip_grad_norm_(model.parameters(), max_norm)
+    optimizer.step()
+    return norm.item()
+
+
+@clipped_step.misconception(
+    title="The length is still squared",
+    why="The squares of all elements were added up, and the root was not taken. The gradient is then shortened by the "
+    "wrong factor, or what is returned is another number than the length.",
+    next="A length is the root of a sum of squares.",
+    link="gradient-clipping",
+    shows="the length of gradient 1",
+)
+def squared_length(model, loss_fn, optimizer, inputs, targets, max_norm):
+    optimizer.zero_grad()
+    loss_fn(model(inputs), targets).backward()
+    norm = gradients_of(model).norm()
+    nn.utils.clip_grad_norm_(model.parameters(), max_norm)
+    optimizer.step()
+    return norm.item() ** 2
+
+
 # The bug clinic -----------------------------------------------------------------------------------
 
 
@@ -3059,7 +4018,7 @@ def train_in_batches(model, loss_fn, optimizer, batches, epochs):
     """Train for some epochs, and return each epoch's mean loss over all its examples.
 
     Every batch runs in training mode and moves the parameters along its own gradient, and along
-    nothing else.
+    nothing else. When the training begins, no parameter has a gradient yet.
 
     batches: gives pairs (inputs, targets), of any sizes, and is read once per epoch.
     Returns a list of `epochs` floats; each batch's loss is the one before its update.
@@ -3081,19 +4040,27 @@ def train_in_batches(model, loss_fn, optimizer, batches, epochs):
 
 @train_in_batches.drive
 def train_and_compare(answer, model, loss_fn, optimizer, batches, epochs):
-    after, steps = [], []
-    optimizer.register_step_post_hook(lambda *_: after.append(parameters_of(model)))
-    optimizer.register_step_post_hook(lambda *_: steps.append(1))
-    losses = answer(model, loss_fn, optimizer, batches, epochs)
-    return {
-        "the parameters after the first batch": after[0] if after else None,
-        "the parameters after the second batch": after[1] if len(after) > 1 else None,
-        "the parameters in the end": parameters_of(model),
-        "BatchNorm's running statistics": statistics_of(model),
-        "the losses": losses,
-        "how often the optimizer stepped": Extra(len(steps)),
-        "the gradients afterwards": Extra(gradients_of(model)),
-    }
+    ran = []
+    model.register_forward_hook(lambda *_: ran.append(all(modes_of(model))))
+    with Steps(model, optimizer) as steps:
+        losses = answer(model, loss_fn, optimizer, batches, epochs)
+    after = steps.after
+    floats = not holds_tensors([losses])
+    return steps.observed(
+        **{
+            "the parameters after the first batch": after[0] if after else None,
+            "the parameters after the second batch": after[1] if len(after) > 1 else None,
+            "the parameters in the end": parameters_of(model),
+            "every batch runs in training mode": all(ran),
+        },
+        **statistics_of(model),
+        **{
+            "the losses are floats": floats,
+            **({"the losses": losses} if floats else {}),
+            "how often the optimizer stepped": Extra(len(after)),
+            "the gradients afterwards": Extra(gradients_of(model)),
+        },
+    )
 
 
 @train_in_batches.probe
@@ -3330,5 +4297,99 @@ def unweighted_losses(model, loss_fn, optimizer, batches, epochs):
             optimizer.step()
             loss_sum += loss.item()
             examples += 1
+        losses.append(loss_sum / examples)
+    return losses
+
+
+@train_in_batches.misconception(
+    title="The clearing is right, but `model.train()` is gone",
+    why="A model that comes in eval mode is then trained without dropout, and its BatchNorm does not look at the batches.",
+    next="Leave the mode as it was set, at the start of every epoch.",
+    link="two-switches",
+    shows="every batch runs in training mode",
+)
+def lost_the_mode(model, loss_fn, optimizer, batches, epochs):
+    losses = []
+    for _ in range(epochs):  # one pass over the data each
+        loss_sum, examples = 0.0, 0
+        for inputs, targets in batches:  # a short last one, too
+            optimizer.zero_grad()  # or these gradients add to the last ones
+            loss = loss_fn(model(inputs), targets)
+            loss.backward()
+            optimizer.step()
+            loss_sum += loss.item() * len(inputs)
+            examples += len(inputs)
+        losses.append(loss_sum / examples)
+    return losses
+
+
+@train_in_batches.misconception(
+    title="The clearing is right, but the sums run on",
+    why="Set to 0 once, before all epochs, they make each entry a mean over everything so far. They began at 0 in every "
+    "epoch, and that was right.",
+    next="Leave the two sums where they were.",
+    link="training-and-validation",
+    shows="the losses",
+)
+def sums_run_on(model, loss_fn, optimizer, batches, epochs):
+    losses = []
+    loss_sum, examples = 0.0, 0
+    for _ in range(epochs):  # one pass over the data each
+        model.train()
+        for inputs, targets in batches:  # a short last one, too
+            optimizer.zero_grad()  # or these gradients add to the last ones
+            loss = loss_fn(model(inputs), targets)
+            loss.backward()
+            optimizer.step()
+            loss_sum += loss.item() * len(inputs)
+            examples += len(inputs)
+        losses.append(loss_sum / examples)
+    return losses
+
+
+@train_in_batches.misconception(
+    title="The clearing is right, but the losses are tensors",
+    why="Without `.item()` the sum remembers how every loss was computed, and holds the graphs of the whole epoch. The "
+    "loop took the numbers out, and that was right.",
+    next="Leave `.item()` where it was.",
+    link="numbers-without-graphs",
+    shows="the losses are floats",
+)
+def losses_as_tensors(model, loss_fn, optimizer, batches, epochs):
+    losses = []
+    for _ in range(epochs):  # one pass over the data each
+        model.train()
+        loss_sum, examples = 0.0, 0
+        for inputs, targets in batches:  # a short last one, too
+            optimizer.zero_grad()  # or these gradients add to the last ones
+            loss = loss_fn(model(inputs), targets)
+            loss.backward()
+            optimizer.step()
+            loss_sum += loss * len(inputs)
+            examples += len(inputs)
+        losses.append(loss_sum / examples)
+    return losses
+
+
+@train_in_batches.misconception(
+    title="The clearing is right, but the weights are gone",
+    why="Each loss is a mean already. Their sum, divided by the number of examples without having been weighted, comes "
+    "out far too small.",
+    next="Leave the weighting as it was.",
+    link="every-example-counts-the-same",
+    shows="the losses",
+)
+def divided_without_weights(model, loss_fn, optimizer, batches, epochs):
+    losses = []
+    for _ in range(epochs):  # one pass over the data each
+        model.train()
+        loss_sum, examples = 0.0, 0
+        for inputs, targets in batches:  # a short last one, too
+            optimizer.zero_grad()  # or these gradients add to the last ones
+            loss = loss_fn(model(inputs), targets)
+            loss.backward()
+            optimizer.step()
+            loss_sum += loss.item()
+            examples += len(inputs)
         losses.append(loss_sum / examples)
     return losses
