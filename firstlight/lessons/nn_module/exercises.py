@@ -116,7 +116,8 @@ def registered(called, network):
     own = set(network.modules())
     layers = [m for m in called if list(m.parameters(recurse=False))]
     names = [type(m).__name__ for m in layers if m not in own]
-    return f"{len(layers) - len(names)}, without {', '.join(names)}" if names else "all that run"
+    found = f"{len(layers) - len(names)} of the {len(layers)} that run"
+    return f"{found} ({', '.join(names)} missing)" if names else "all that run"
 
 
 def memory(called, network):
@@ -169,14 +170,13 @@ def examine(network, *inputs, of, another=None, wanted=None, orders=None):
     inputs = tuple(x.detach().clone().requires_grad_() for x in inputs)
     output, words = given_back(network, *inputs)
     seen["what `forward` gives"] = words
-    if output is None and words != "another tensor at each call":
+    if output is None:
         return seen
-    if output is not None:
-        seen[f"the output of {of} for known weights"] = output
-        if output.requires_grad:
-            output.square().sum().backward()
+    if output.requires_grad:
+        output.square().sum().backward()
     return {
         **seen,
+        f"the output of {of} for known weights": output,
         **({} if another is None else {"each new one has numbers of its own": apart}),
         "the gradient at the input": inputs[0].grad,
         "every registered parameter requires gradients": all(p.requires_grad for p in parameters),
@@ -1483,7 +1483,7 @@ class EpsilonAdded(nn.Module):
 def to_sequential(W1, b1, W2, b2) -> nn.Sequential:
     """Turn a network of raw tensors into an nn.Sequential that computes the same.
 
-    The raw network is relu(x @ W1 + b1) @ W2 + b2, as in lesson 2, with
+    The raw network is relu(x @ W1 + b1) @ W2 + b2, as at the start of this lesson, with
     W1 (in, hidden), b1 (hidden,), W2 (hidden, out), b2 (out,), all float32.
     Returns nn.Sequential of nn.Linear, nn.ReLU and nn.Linear, ready to be trained. Its parameters
     have memory of their own: training the network leaves the four tensors as they are.
@@ -2151,6 +2151,7 @@ class WithScale(nn.Module):
     def __init__(self):
         super().__init__()
         self.scale = nn.Parameter(torch.ones(()))
+        self.shift = nn.Parameter(torch.zeros(4))
         self.inner = nn.Sequential(
             nn.Sequential(nn.Linear(2, 6), nn.BatchNorm1d(6)), nn.ReLU(), nn.BatchNorm1d(6)
         )
@@ -2181,7 +2182,7 @@ def a_tied_weight(g):
 
 @count_parameters.probe
 def everything_is_frozen(g):
-    return (nn.Sequential(nn.Linear(4, 2), nn.Linear(2, 5)).requires_grad_(False),)
+    return (nn.Linear(4, 2).requires_grad_(False),)
 
 
 @count_parameters.probe
@@ -3171,7 +3172,7 @@ def spread(layers):
             "2 / in": 2 / columns,
             "√2 / in": 2**0.5 / columns,
             "2 / √in": 2 / columns**0.5,
-            "√(1 / (3 in)), as nn.Linear starts": (3 * columns) ** -0.5,
+            "nn.Linear's own √(1 / (3 in))": (3 * columns) ** -0.5,
             "1": 1.0,
         }
         std = float(layer.weight.detach().std())
@@ -3694,7 +3695,7 @@ def looped_over_the_model(model):
 
 @initialise.misconception(
     title="Every call draws the same numbers",
-    why="`torch.manual_seed` inside the function sets the generator of the whole program back. Each model begins alike, and everybody else's random numbers repeat.",
+    why="A generator that is seeded inside the function starts anew at every call, so every model begins alike. `torch.manual_seed` does so to the whole program, and everybody else's random numbers repeat as well.",
     next="Seed once, at the start of a program, outside of the function.",
     link="initialisation",
     shows="each call draws other numbers",
@@ -3710,8 +3711,8 @@ def seeded_inside(model):
 
 
 @initialise.misconception(
-    title="The biases were drawn as well",
-    why="A loop over `module.parameters()` gives weight and bias alike. Random biases move each unit at the start, by an amount that depends on nothing.",
+    title="The biases are not 0",
+    why="A bias moves its unit from the start, before anything is known that would ask for it. A loop over `module.parameters()` is a common way into this: it gives weight and bias alike.",
     next="Fill the biases with 0.",
     link="initialisation",
     shows="the biases",
