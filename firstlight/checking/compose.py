@@ -2,39 +2,41 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import functools
+from collections.abc import Sequence
 from difflib import SequenceMatcher
 from itertools import combinations
 
 from firstlight.checking import source
 from firstlight.checking.exercise import Answer, Exercise, Misconception
 
+Lines = Sequence[str]
 Edit = tuple[int, int, list[str]]  # lines [begin, end) of the base become these
 Composition = tuple[tuple[Misconception, ...], Answer]
 
 
-def _body(text: str) -> list[str]:
+@functools.cache
+def _body(text: str) -> tuple[str, ...]:
     """Return the lines of a definition without blank lines, comments and docstring."""
-    import ast
-
     node = ast.parse(text).body[0]
     assert isinstance(node, ast.FunctionDef | ast.ClassDef)
     if ast.get_docstring(node) is not None and len(node.body) > 1:
         node.body = node.body[1:]
-    return ast.unparse(node).splitlines()[1:]
+    return tuple(ast.unparse(node).splitlines()[1:])
 
 
-def _edits(base: list[str], changed: list[str]) -> list[Edit]:
+def _edits(base: Lines, changed: Lines) -> list[Edit]:
     codes = SequenceMatcher(a=base, b=changed, autojunk=False).get_opcodes()
-    return [(i, j, changed[k:m]) for tag, i, j, k, m in codes if tag != "equal"]
+    return [(i, j, list(changed[k:m])) for tag, i, j, k, m in codes if tag != "equal"]
 
 
 def _overlap(one: Edit, other: Edit) -> bool:
     return one[0] <= other[1] and other[0] <= one[1] and one[:2] != (one[1], one[1] - 1)
 
 
-def merge(base: list[str], one: list[str], other: list[str]) -> list[str] | None:
+def merge(base: Lines, one: Lines, other: Lines) -> list[str] | None:
     """Apply both changes to the base; None if they touch the same lines or change nothing."""
     first, second = _edits(base, one), _edits(base, other)
     if not first or not second:

@@ -171,8 +171,8 @@ def _precision_words(seen: torch.Tensor, due: torch.Tensor) -> str:
         return ""
     digits = int(-math.log10(gap))
     return (
-        f"the first {digits} digits are right, and more are due: was something on the way computed, "
-        "kept or given too coarsely?"
+        f"the first {digits} digits are right, and more are due: something on the way was computed, "
+        "kept or given too coarsely"
     )
 
 

@@ -875,6 +875,41 @@ def downhill_velocity(w, grad, velocity, lr, momentum):
 
 
 @momentum_step.misconception(
+    title="The velocity points downhill",
+    why="`v = momentum * v - grad` and `w + lr * v` lead to the same w, with a velocity of the other sign. PyTorch's velocity is a "
+    "sum of gradients, which point uphill, and that is what the order asks you to return.",
+    next="Add the gradient to the velocity, and let the step subtract.",
+    link="momentum",
+)
+def velocity_of_the_other_sign(w, grad, velocity, lr, momentum):
+    velocity = momentum * velocity - grad
+    return w + lr * velocity, velocity
+
+
+@momentum_step.misconception(
+    title="Overwrote the gradient that came in",
+    why="`grad.add_(…)` and `grad += …` write the velocity into the caller's gradient. While the velocity is 0 nobody notices. Here, "
+    "all three tensors should stay as they are.",
+    next="Write `velocity = momentum * velocity + …`, which makes a new tensor.",
+    link="momentum",
+)
+def overwrote_the_gradient(w, grad, velocity, lr, momentum):
+    velocity = grad.add_(momentum * velocity)
+    return w - lr * velocity, velocity
+
+
+@momentum_step.misconception(
+    title="The momentum is written into the function",
+    why="`momentum` is an argument, and is not used: 0.9 is taken, whatever was asked for.",
+    next="Use `momentum`.",
+    link="momentum",
+)
+def momentum_of_nine_tenths(w, grad, velocity, lr, momentum):
+    velocity = 0.9 * velocity + grad
+    return w - lr * velocity, velocity
+
+
+@momentum_step.misconception(
     title="Looked ahead, as Nesterov does",
     why="The step used the gradient once more on top of the velocity. That is Nesterov's momentum, which `optim.SGD` does "
     "only when asked to.",
@@ -2030,7 +2065,7 @@ class Nested(nn.Module):
 @evaluate.probe
 def a_block_inside(g):  # of two dropouts in a block, one is frozen
     model = fill(Nested(), g)
-    model.block[1].eval()
+    model.block[3].eval()
     batches = cut(numbers(g, 8, 2), numbers(g, 8, 2), 5)
     return with_gradients(model), nn.MSELoss(), batches, False
 
@@ -2247,6 +2282,50 @@ def modes_of_the_outermost(model, metric, batches):
     mean = total / count
     for module, training in modes:
         module.training = training
+    return mean
+
+
+@evaluate.misconception(
+    title="Modules inside a block got the block's mode",
+    why="`train(mode)` of a block gives everything inside it the same mode. Inside, a layer may have been frozen in eval mode while "
+    "the others train.",
+    next="Every module has an attribute `training` of its own, and `model.modules()` lists them all. Set the attribute.",
+    link="two-switches",
+    shows="every module is in its old mode afterwards",
+)
+def modes_of_the_blocks(model, metric, batches):
+    modes = [(module, module.training) for module in [model, *model.children()]]
+    model.eval()
+    total, count = 0.0, 0
+    with torch.no_grad():
+        for inputs, targets in batches:
+            total += float(metric(model(inputs), targets)) * len(inputs)
+            count += len(inputs)
+    mean = total / count
+    for module, training in modes:
+        module.train(training)
+    return mean
+
+
+@evaluate.misconception(
+    title="One mode for all modules of a kind",
+    why="Two modules of one class, such as two dropouts, may be in different modes. Noted by class, the second one overwrites "
+    "what was noted of the first.",
+    next="Note each module's own mode, module by module.",
+    link="two-switches",
+    shows="every module is in its old mode afterwards",
+)
+def modes_by_class(model, metric, batches):
+    modes = {type(module): module.training for module in model.modules()}
+    model.eval()
+    total, count = 0.0, 0
+    with torch.no_grad():
+        for inputs, targets in batches:
+            total += float(metric(model(inputs), targets)) * len(inputs)
+            count += len(inputs)
+    mean = total / count
+    for module in model.modules():
+        module.training = modes[type(module)]
     return mean
 
 
@@ -2640,19 +2719,19 @@ def fit_and_watch(
         history = answer(
             model, loss_fn, optimizer, train_batches, validation_batches, epochs, **plan
         )
-    if train_batches.readings > epochs:
+    readings, whole = train_batches.readings, epochs * len(train_batches.batches)
+    if readings > epochs or (readings < epochs and len(steps.after) == whole):
         return {
             ONE_READING: False,
-            "the model runs again on training batches": Extra(
-                len(training) > epochs * len(train_batches.batches)
-            ),
+            "they are read too often": Extra(readings > epochs),
+            "the model runs again on training batches": Extra(len(training) > whole),
             "the validation batches are read": Extra(validation_batches.readings > 0),
         }
     floats = not holds_tensors(history)
     return steps.observed(
         **{
             "the functions that it calls are written": True,
-            ONE_READING: True,
+            ONE_READING: readings == epochs,
             "the parameters afterwards": parameters_of(model),
             "training batches run in training mode": bool(training) and all(training),
             "validation batches run in eval mode": bool(validating) and not any(validating),
@@ -2991,11 +3070,40 @@ def trained_on_validation(
 
 
 @fit.misconception(
+    title="Trained on the validation batches, in eval mode",
+    why="`eval()` stops no step: `train_step` moves the parameters, whatever batch it gets. Examples that the model has learned from can no longer "
+    "tell how it does on new ones.",
+    next="Measure with `evaluate`, which changes nothing.",
+    link="training-and-validation",
+    shows="the parameters afterwards",
+)
+def trained_on_validation_in_eval_mode(
+    model, loss_fn, optimizer, train_batches, validation_batches, epochs, schedule=None
+):
+    history = []
+    for _ in range(epochs):
+        model.train()
+        total, count = 0.0, 0
+        for inputs, targets in train_batches:
+            total += train_step(model, loss_fn, optimizer, inputs, targets) * len(inputs)
+            count += len(inputs)
+            if schedule is not None:
+                schedule.step()
+        model.eval()
+        measured, size = 0.0, 0
+        for inputs, targets in validation_batches:
+            measured += train_step(model, loss_fn, optimizer, inputs, targets) * len(inputs)
+            size += len(inputs)
+        history.append((total / count, measured / size))
+    return history
+
+
+@fit.misconception(
     title="Read the training batches once and kept them",
     why="A loader that shuffles gives a new order at every reading. Kept in a list, the first order is used in all epochs.",
     next="Loop over `train_batches` itself, in every epoch.",
     link="training-and-validation",
-    shows="the parameters afterwards",
+    shows=ONE_READING,
 )
 def kept_the_first_reading(
     model, loss_fn, optimizer, train_batches, validation_batches, epochs, schedule=None
@@ -3650,7 +3758,9 @@ def three_clipped_steps(answer, model, loss_fn, optimizer, inputs, targets, max_
         for number, batch in enumerate(cut(inputs, targets, 3), start=1):
             length = answer(model, loss_fn, optimizer, *batch, max_norm)
             lengths[f"the length of gradient {number}"] = length
-            seen[f"the parameters after step {number}"] = parameters_of(model)
+            # in float32, because PyTorch adds 1e-6 to the length before it divides by it
+            moved = {name: p.float() for name, p in parameters_of(model).items()}
+            seen[f"the parameters after step {number}"] = moved
     left = gradients_of(model)
     return steps.observed(
         **seen,
@@ -3861,9 +3971,10 @@ def clipped_the_parameters(model, loss_fn, optimizer, inputs, targets, max_norm)
 def length_after_clipping(model, loss_fn, optimizer, inputs, targets, max_norm):
     optimizer.zero_grad()
     loss_fn(model(inputs), targets).backward()
+    nn.utils.clip_grad_norm_(model.parameters(), max_norm)
     norm = nn.utils.clip_grad_norm_(model.parameters(), max_norm)
     optimizer.step()
-    return min(norm.item(), max_norm)
+    return norm.item()
 
 
 @clipped_step.misconception(
@@ -4390,6 +4501,30 @@ def divided_without_weights(model, loss_fn, optimizer, batches, epochs):
             loss.backward()
             optimizer.step()
             loss_sum += loss.item()
+            examples += len(inputs)
+        losses.append(loss_sum / examples)
+    return losses
+
+
+@train_in_batches.misconception(
+    title="Read the batches once and kept them",
+    why="A loader that shuffles gives a new order at every reading. Kept in a list, the first order is used in all epochs. The loop "
+    "read them anew, and that was right.",
+    next="Loop over `batches` itself, in every epoch.",
+    link="training-and-validation",
+)
+def kept_in_a_list(model, loss_fn, optimizer, batches, epochs):
+    losses = []
+    batches = list(batches)
+    for _ in range(epochs):  # one pass over the data each
+        model.train()
+        loss_sum, examples = 0.0, 0
+        for inputs, targets in batches:  # a short last one, too
+            optimizer.zero_grad()  # or these gradients add to the last ones
+            loss = loss_fn(model(inputs), targets)
+            loss.backward()
+            optimizer.step()
+            loss_sum += loss.item() * len(inputs)
             examples += len(inputs)
         losses.append(loss_sum / examples)
     return losses
