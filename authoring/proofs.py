@@ -8,7 +8,7 @@ from typing import Any
 
 from authoring.mutants import mutants
 from firstlight.checking import Exercise, Misconception, source
-from firstlight.checking.compare import differences
+from firstlight.checking.compare import FIELDS, differences
 from firstlight.checking.compose import compositions
 from firstlight.checking.judge import (
     KNOWN_MISTAKE,
@@ -16,12 +16,12 @@ from firstlight.checking.judge import (
     OUR_FAULT,
     PASSED,
     Finding,
-    accepted_fields,
     judge,
     remembering,
     trials,
 )
 from firstlight.checking.observe import Signature
+from firstlight.checking.undisturbed import undisturbed
 
 SEEDS = range(20)
 SLOW_SEEDS = range(1)  # for a milestone, which trains a network
@@ -154,8 +154,11 @@ def _told_by(one: list[Signature], other: list[Signature], fields: frozenset[str
 def pairwise(exercise: Exercise) -> dict[tuple[str, str], str]:
     """Say for every pair of misconceptions what tells them apart; empty if nothing does."""
     runs = list(trials(exercise, 0))
-    seen = {m.id: [trial.run(m.answer) for trial in runs] for m in exercise.misconceptions}
-    fields = accepted_fields(exercise)
+    with undisturbed():
+        seen = {m.id: [trial.run(m.answer) for trial in runs] for m in exercise.misconceptions}
+    fields = frozenset(
+        FIELDS
+    )  # the judge, too, tells mistakes apart by more than it asks of an answer
     return {
         (one, other): _told_by(seen[one], seen[other], fields)
         for one, other in combinations(seen, 2)

@@ -420,6 +420,7 @@ def test_axe_finds_nothing(show, scheme, width):
     page = show(*explorers())
     page.set_viewport_size({"width": width, "height": 800})
     page.emulate_media(color_scheme=scheme)
+    page.wait_for_timeout(300)  # colours change over 120 ms
     for which in range(3):
         page.get_by_role("button", name="Step backward").nth(which).click()
         page.get_by_role("button", name="Step backward").nth(which).click()

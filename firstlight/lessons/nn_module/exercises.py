@@ -2326,7 +2326,7 @@ def frozen_left_out(model):
 @count_parameters.misconception(
     title="One number came back",
     why="The total alone does not say what is trained. Two numbers are due, as a pair.",
-    next="Return the total and the trained number: `return total, trained`.",
+    next="The two numbers that you counted belong behind a `return`, the total first.",
     link="counting-parameters",
 )
 def only_the_total(model):
@@ -2336,7 +2336,7 @@ def only_the_total(model):
 @count_parameters.misconception(
     title="The two numbers are in the wrong order",
     why="The number that is trained comes first here. The docstring names the total first.",
-    next="`return total, trained`.",
+    next="Two things with a comma between them are a tuple.",
     link="counting-parameters",
 )
 def trained_first(model):

@@ -2378,7 +2378,7 @@ def weighted_but_divided_by_batches(model, metric, batches):
     title="Switched autograd on, whatever it was before",
     why="Somebody may call `evaluate` where autograd is off already, inside another measurement for example. After "
     "`torch.set_grad_enabled(True)` it is on there.",
-    next="`with torch.no_grad():` puts back what it found.",
+    next="A `with` block puts back what it found.",
     link="two-switches",
     shows="autograd is switched as it was before",
 )
@@ -2546,7 +2546,7 @@ def divided_but_not_weighted(model, metric, batches):
     title="Turned autograd off for good",
     why="`torch.set_grad_enabled(False)` holds for the whole session, as a plain call. The next training step finds nothing "
     "to go backward from.",
-    next="`with torch.no_grad():` ends where its block ends.",
+    next="A `with` block ends where its lines end.",
     link="two-switches",
     shows="autograd is switched as it was before",
 )
@@ -2659,7 +2659,7 @@ def unwritten(answer, scope):
         "Two loops: over the epochs, and in it over the training batches. `train_step` and `evaluate` do the work.",
         "Begin each epoch with `model.train()` and two sums at 0. End it by appending one pair to the history.",
         "`train_step` returns a mean over the batch. Times the batch's size, it is the sum over its examples.",
-        "After every batch: `if schedule is not None:`, its step.",
+        "After every batch, if there is a schedule, its step.",
     ),
 )
 def fit(
