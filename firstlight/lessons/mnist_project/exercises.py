@@ -788,7 +788,7 @@ def split_and_count(answer, images, labels, held_out, seed):
     held = {int(image.flatten()[0]) for image in apart}
     (again, _), _ = answer(images, labels, held_out, seed)
     all_kept = True
-    _, (other, _) = answer(images, labels, held_out, seed + 1)
+    others = [answer(images, labels, held_out, seed + more)[1][0] for more in (1, 10, 100)]
     where = places(sorted(held), len(images))
     with suppress(Exception):  # to refuse is no mistake, to give all away is one
         all_kept = len(answer(images, labels, 0, seed)[0][0]) == len(images)
@@ -804,7 +804,7 @@ def split_and_count(answer, images, labels, held_out, seed):
         ),
         "where the validation images lie in the file": where,
         "the same seed gives the same split": torch.equal(kept, again),
-        "another seed gives another split": not torch.equal(apart, other),
+        "another seed gives another split": not any(torch.equal(apart, one) for one in others),
         "with nothing held out, all images are for training": all_kept,
         "shared random numbers that the split changed": ", ".join(changed) or "none",
     }
