@@ -1969,7 +1969,7 @@ class Once:
         return iter(batches)
 
 
-READ_ONCE = "the batches are read once"
+READ_ONCE = "no batch is read a second time"
 
 
 @evaluate.drive
@@ -2009,6 +2009,14 @@ def evaluate_and_watch(answer, model, metric, batches, readable_once):
 def sizes_of(batches):
     """Say how long the batches are."""
     return f"The batches hold {', '.join(str(len(inputs)) for inputs, _ in batches)} examples."
+
+
+def batch_by_batch(model, metric, batches, readable_once):
+    """Give the metric of every batch of a probe, as it is in eval mode."""
+    model.eval()
+    with torch.no_grad():
+        told = [f"{float(metric(model(x), y)):.4g} over {len(x)}" for x, y in batches]
+    return f"The batches' means, with the examples in each: {', '.join(told)}."
 
 
 def with_gradients(model):
@@ -2124,7 +2132,7 @@ def all_together(model, metric, batches):
     next="Multiply each batch's metric by the batch's size, and divide by the number of examples in the end.",
     link="every-example-counts-the-same",
     shows="result",
-    evidence=lambda model, metric, batches, readable_once: sizes_of(batches),
+    evidence=batch_by_batch,
 )
 def mean_of_means(model, metric, batches):
     modes = [(module, module.training) for module in model.modules()]
@@ -2488,6 +2496,7 @@ def tensors_added_up(model, metric, batches):
     next="Add up inside the loop, divide after it.",
     link="every-example-counts-the-same",
     shows="result",
+    evidence=batch_by_batch,
 )
 def last_batch_only(model, metric, batches):
     modes = [(module, module.training) for module in model.modules()]
@@ -2612,6 +2621,7 @@ def forgot_to_return(model, metric, batches):
     next="Move the `return` out of the loop.",
     link="every-example-counts-the-same",
     shows="result",
+    evidence=batch_by_batch,
 )
 def first_batch_only(model, metric, batches):
     modes = [(module, module.training) for module in model.modules()]
