@@ -192,8 +192,17 @@ def test_a_changed_input_is_shown_as_it_is_afterwards_beside_a_right_result() ->
     message = check_object(twice, lambda values: values.mul_(2)).message
     assert "Right so far\n  The result is right." in message
     assert "values afterwards  [2., -6.]" in message
-    assert "2 of 2 values are others now" in message
+    assert "2 of 2 values have changed" in message
     assert "due  " not in message
+
+
+def test_one_changed_value_is_told_in_the_singular() -> None:
+    def negate_the_first(values: torch.Tensor) -> torch.Tensor:
+        doubled = values * 2
+        values[0] = -values[0]
+        return doubled
+
+    assert "1 of 2 values has changed." in check_object(twice, negate_the_first).message
 
 
 def test_an_error_without_a_message_does_not_end_in_a_colon() -> None:
@@ -251,7 +260,7 @@ def claimed(left: bool, right: bool) -> Exercise:
 
 def test_claims_that_fail_are_told_as_what_should_hold() -> None:
     message = check_object(claimed(left=True, right=True), lambda values: values).message
-    assert "Look at the left side: yours is low; due is high." in message
+    assert "Look at the left side. Yours: low. Due: high." in message
     assert "Should hold, does not\n  The sky is blue." in message
     assert "Holds, should not\n  Fire is cold." in message
     assert "Right so far\n  Water is wet." in message

@@ -282,7 +282,7 @@ def change(difference: Difference) -> str:
     if difference.field == "value" and before.kind in ("tensor", "array"):
         same = torch.isclose(_as_tensor(now), _as_tensor(before), rtol=1e-6, equal_nan=True)
         changed, every = int((~same).sum()), same.numel()
-        return f"{changed} of {every} values {'is another' if changed == 1 else 'are others'} now"
+        return f"{changed} of {every} values {'has' if changed == 1 else 'have'} changed"
     return f"it was {describe(before)} and is now {describe(now)}"
 
 

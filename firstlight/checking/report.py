@@ -240,7 +240,7 @@ def _fact(finding: Finding, shown: Difference) -> str:
     if shown.observation == INPUTS_AFTER:
         return f"Your code has changed {who}, which it was only to read: {change(shown)}."
     if _is_wording(shown):
-        return f"Look at {who}: yours is {shown.seen.value}; due is {shown.due.value}."
+        return f"Look at {who}. Yours: {shown.seen.value}. Due: {shown.due.value}."
     told = facts(shown)
     if who == "the result":
         return " ".join(_sentence(fact) for fact in told)

@@ -44,8 +44,14 @@ def convert_then_edit(answer, table):
     before = tensor.clone()
     table += 100
     unchanged = torch.equal(before, tensor)
+    answer(table)
+    kept = not unchanged or torch.equal(before, tensor)
     table -= 100
-    return {"result": before, "the tensor stays the same when `table` is edited": unchanged}
+    return {
+        "result": before,
+        "the tensor stays the same when `table` is edited": unchanged,
+        "the tensor stays the same when the function is called again": kept,
+    }
 
 
 @to_float_tensor.probe
@@ -66,6 +72,16 @@ def whole_numbers(g):
 @to_float_tensor.probe
 def float32_images_turned_around(g):  # three axes, and memory that is not in reading order
     return (torch.randn(2, 3, 4, generator=g).numpy().transpose(2, 0, 1),)
+
+
+@to_float_tensor.probe
+def one_column(g):
+    return (torch.randn(5, 1, generator=g, dtype=torch.float64).numpy(),)
+
+
+@to_float_tensor.probe
+def large_whole_numbers_turned_around(g):  # beyond int32, and column by column in memory
+    return (torch.randint(-(2**40), 2**40, (3, 2), generator=g).numpy().T,)
 
 
 @to_float_tensor.alternative("`from_numpy` shares, `.float()` may share; `.clone()` settles it.")
@@ -105,7 +121,7 @@ def copied_as_is(table):
 
 @to_float_tensor.misconception(
     title="Everything became float64",
-    why="`float` as a dtype is Python's float, and that is float64; `double` is another name for it. Layers hold "
+    why="`double` is another name for float64, and so is `float` as a dtype: that is Python's float. Layers hold "
     "float32, and mixing the two raises an error later.",
     next="PyTorch's name for the dtype says its number of bits.",
     link="dtypes-decide-what-arithmetic-means",
@@ -157,6 +173,20 @@ def still_an_array(table):
     return table.astype(np.float32)
 
 
+LOST_AXIS: dict[str, Any] = dict(
+    title="An axis of length 1 got lost",
+    why="`squeeze()` takes away *every* axis of length 1. A table with a single column becomes a row of numbers, and a batch with "
+    "a single image loses its batch axis. Whoever counts on the shape that went in finds another.",
+    next="The result has the shape that went in. Leave the axes alone.",
+    link="reshape-view-permute",
+)
+
+
+@to_float_tensor.misconception(**LOST_AXIS)
+def squeezed_the_column(table):
+    return torch.tensor(table.squeeze(), dtype=torch.float32)
+
+
 # Bytes that overflow ------------------------------------------------------------------------------
 
 
@@ -174,14 +204,28 @@ def brighten(images: torch.Tensor, amount: int) -> torch.Tensor:
     """Make images brighter, or darker if `amount` is negative.
 
     images: uint8, with one axis or more; there may be no pixel at all. 0 is black, 255 is white.
-    amount: an int from -255 to 255, added to every pixel.
+    amount: an int from -255 to 255, added to every pixel; it may be 0.
     Returns uint8 of the same shape. A pixel that would leave 0…255 stops at the end of the
-    range. `images` itself stays as it is.
+    range. `images` itself stays as it is; where nothing changes, it may come back.
     """
     # solution:
     wide = images.to(torch.int16) + amount
     return wide.clamp(0, 255).to(torch.uint8)
     # end solution
+
+
+@brighten.drive
+def brighten_twice(answer, images, amount):
+    others = 255 - images
+    result = answer(images, amount)
+    if not isinstance(result, torch.Tensor):
+        return {"result": result}
+    before = result.clone()
+    answer(others, amount)
+    return {
+        "result": before,
+        "the result stays the same when the function is called again": torch.equal(before, result),
+    }
 
 
 @brighten.probe
@@ -196,12 +240,16 @@ def a_dark_batch(g):
 
 @brighten.probe
 def a_sideways_image(g):  # its memory is not in reading order
-    return torch.randint(0, 256, (4, 3), generator=g, dtype=torch.uint8).T, -255
+    image = torch.randint(0, 256, (4, 3), generator=g, dtype=torch.uint8)
+    image[1, 1] = 255
+    return image.T, -255
 
 
 @brighten.probe
 def a_black_out(g):
-    return torch.randint(0, 256, (2, 4), generator=g, dtype=torch.uint8), 255
+    images = torch.randint(0, 256, (2, 4), generator=g, dtype=torch.uint8)
+    images[0, 2] = 0
+    return images, 255
 
 
 @brighten.probe
@@ -212,6 +260,11 @@ def a_glaring_batch(g):
 @brighten.probe
 def no_image_at_all(g):  # the last batch of a filtered data set may be empty
     return torch.zeros(0, 4, dtype=torch.uint8), 40
+
+
+@brighten.probe
+def nothing_to_add(g):  # and an axis of length 1
+    return torch.randint(0, 256, (1, 2, 3), generator=g, dtype=torch.uint8), 0
 
 
 @brighten.alternative("Floats have room as well; `round` is not needed, whole numbers stay whole.")
@@ -312,6 +365,26 @@ def edited_in_place(images, amount):
     return images.copy_((images.to(torch.int16) + amount).clamp(0, 255))
 
 
+@brighten.misconception(
+    title="Nothing comes back for an amount of 0",
+    why="One branch is for positive amounts and one for negative ones. 0 is neither: the function runs past both, reaches its end "
+    "without a `return`, and gives None.",
+    next="Do the cases have to be told apart at all?",
+    link="dtypes-decide-what-arithmetic-means",
+)
+def nothing_for_zero(images, amount):
+    if amount > 0:
+        return (images.int() + amount).clamp(max=255).byte()
+    if amount < 0:
+        return (images.int() + amount).clamp(min=0).byte()
+    return None
+
+
+@brighten.misconception(**LOST_AXIS)
+def squeezed_images(images, amount):
+    return (images.squeeze().int() + amount).clamp(0, 255).byte()
+
+
 # Shapes -------------------------------------------------------------------------------------------
 
 
@@ -328,8 +401,9 @@ def edited_in_place(images, amount):
 def flatten_images(images: torch.Tensor) -> torch.Tensor:
     """Turn every image into one row of numbers, and keep the batch.
 
-    images: (N, C, H, W), in any memory layout.
-    Returns (N, C * H * W): row i holds image i, in the order channel, row, column.
+    images: (N, C, H, W), of any dtype, contiguous or not.
+    Returns (N, C * H * W), of the same dtype: row i holds image i, in the order channel, row,
+    column.
     """
     # solution:
     return images.flatten(1)
@@ -354,6 +428,11 @@ def permuted_images(g):  # not contiguous, as after `permute`
 @flatten_images.probe
 def one_image(g):
     return (torch.randn(1, 2, 3, 3, generator=g),)
+
+
+@flatten_images.probe
+def images_of_bytes(g):
+    return (torch.randint(0, 256, (3, 2, 4, 2), generator=g, dtype=torch.uint8),)
 
 
 @flatten_images.alternative("`-1` stands for whatever length is left.")
@@ -456,8 +535,8 @@ def squeezed_batch_of_one(images):
 def channels_first(images: torch.Tensor) -> torch.Tensor:
     """Bring images from the layout of image files into the one PyTorch's layers expect.
 
-    images: (N, H, W, C), as most image libraries give them, in any memory layout.
-    Returns (N, C, H, W) with every pixel in its place.
+    images: (N, H, W, C), as most image libraries give them, of any dtype, contiguous or not.
+    Returns (N, C, H, W), of the same dtype, with every pixel in its place.
     """
     # solution:
     return images.permute(0, 3, 1, 2)
@@ -487,6 +566,11 @@ def square_pictures(g):  # H = W: where swapped axes keep the shape
 @channels_first.probe
 def pictures_turned_around(g):  # not contiguous: rows and columns have changed places
     return (torch.randn(2, 5, 4, 3, generator=g).transpose(1, 2),)
+
+
+@channels_first.probe
+def pictures_of_bytes(g):
+    return (torch.randint(0, 256, (2, 3, 4, 3), generator=g, dtype=torch.uint8),)
 
 
 @channels_first.alternative("`movedim` names the one axis that moves.")
@@ -591,9 +675,10 @@ def forgot_the_batch(images):
 def pick_scores(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Pick from each row the score of that row's label.
 
-    scores: (N, C), one row of class scores per example.
+    scores: (N, C), floats: one row of class scores per example.
     labels: (N,) int64, each from 0 to C-1.
-    Returns (N,): element i is the score that row i gives to class labels[i].
+    Returns (N,), of the dtype of `scores`: element i is the score that row i gives to class
+    labels[i].
     """
     # solution:
     rows = torch.arange(len(labels), device=labels.device)
@@ -627,6 +712,11 @@ def as_many_rows_as_classes(g):
 @pick_scores.probe
 def equal_scores_in_columns_first(g):  # not contiguous, and equal scores stand in one row
     return torch.randint(0, 3, (4, 5), generator=g).float().T, torch.tensor([3, 0, 2, 2, 1])
+
+
+@pick_scores.probe
+def scores_of_float64(g):
+    return torch.randn(3, 5, generator=g, dtype=torch.float64), torch.tensor([4, 1, 0])
 
 
 @pick_scores.alternative(
@@ -739,6 +829,24 @@ def gathered_without_an_axis(scores, labels):
     return scores.gather(1, labels)
 
 
+FLOAT32: dict[str, Any] = dict(
+    title="float32 comes back, whatever came in",
+    why="`.float()` makes float32 of anything. `torch.zeros`, and `torch.tensor` with a list of Python's floats, make float32 unless they "
+    "are told otherwise, and what is written into a tensor takes on that tensor's dtype. So float64 numbers lose half of their digits "
+    "without a word.",
+    next="Compute in the dtype that comes in, and give a tensor that you make the same one.",
+    link="dtypes-decide-what-arithmetic-means",
+)
+
+
+@pick_scores.misconception(**FLOAT32)
+def filled_float32(scores, labels):
+    picked = torch.zeros(len(labels))
+    for i, label in enumerate(labels):
+        picked[i] = scores[i, label]
+    return picked
+
+
 # Broadcasting -------------------------------------------------------------------------------------
 
 
@@ -755,7 +863,8 @@ def gathered_without_an_axis(scores, labels):
 def mean_squared_error(pred: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """Average the squared error over N examples.
 
-    pred: (N, 1), as a linear layer returns it. target: (N,), as a data set holds it.
+    pred: (N, 1), as a linear layer returns it. target: (N,), as a data set holds it. Both are
+    float32, or both float64.
     Returns a tensor without axes, of the same dtype: the mean of (pred_i - target_i) squared.
     """
     # solution:
@@ -793,6 +902,12 @@ def small_errors_of_large_numbers(g):  # where p² - 2pt + t² cancels
     return torch.tensor([[100.3], [100.1], [99.6]]), torch.tensor([100.0, 100.2, 99.9])
 
 
+@mean_squared_error.probe
+def predictions_of_float64(g):
+    pred = torch.randn(4, 1, generator=g, dtype=torch.float64)
+    return pred, torch.randn(4, generator=g, dtype=torch.float64) - 1
+
+
 @mean_squared_error.alternative("PyTorch's own loss, on equal shapes.")
 def with_mse_loss(pred, target):
     return F.mse_loss(pred, target[:, None])
@@ -816,10 +931,10 @@ def grown_table(pred, target):
 
 
 @mean_squared_error.misconception(
-    title="Summed instead of averaged",
+    title="The sum instead of the mean",
     why="The sum grows with the batch: twice the examples, twice the loss, twice the gradient. The mean does not "
-    "depend on how many examples there are.",
-    next="Divide by the number of examples.",
+    "depend on how many examples there are. Dividing by `pred.shape[1]` leaves the sum as it is: that is 1.",
+    next="Divide by the number of examples, N.",
     link="reductions-and-keepdim",
 )
 def summed(pred, target):
@@ -925,6 +1040,11 @@ def edited_predictions(pred, target):
     return (pred**2).mean()
 
 
+@mean_squared_error.misconception(**FLOAT32)
+def errors_cast_to_float32(pred, target):
+    return ((pred.float()[:, 0] - target.float()) ** 2).mean()
+
+
 @exercise(
     level="independent",
     minutes=8,
@@ -939,10 +1059,11 @@ def edited_predictions(pred, target):
 def pairwise_distances(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """Measure the distance from every point of `a` to every point of `b`.
 
-    a: (N, D), b: (M, D), one point per row.
-    Returns (N, M): element (i, j) is the Euclidean distance between a[i] and b[j]. A loop would
-    do it; broadcasting does it at once. The distances are as precise far from the origin as near
-    it: moving all points by the same amount changes nothing.
+    a: (N, D), b: (M, D), one point per row, both float32 or both float64.
+    Returns (N, M), of the same dtype: element (i, j) is the Euclidean distance between a[i] and
+    b[j], and exactly 0 where the two are equal. A loop would do it; broadcasting does it at once.
+    The points may be many, and far from the origin. So subtract before you square: a small
+    distance has to come out right between points with large coordinates, too.
     """
     # solution:
     gaps = a[:, None, :] - b[None, :, :]  # (N, 1, D) - (1, M, D) -> (N, M, D)
@@ -950,15 +1071,27 @@ def pairwise_distances(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     # end solution
 
 
+STAYS = "the distances stay the same when 1000 is added to every coordinate"
+SWARMS = "the distances stay the same within two swarms, one moved by 1000 and one by -1000"
+
+
 @pairwise_distances.drive
 def measure_here_and_far_away(answer, a, b):
     far_a, far_b = a + 1000, b + 1000
+    two_a, two_b = torch.cat([far_a, a - 1000]), torch.cat([far_b, b - 1000])
     here = answer(a, b)
-    if not isinstance(here, torch.Tensor):
+    if not isinstance(here, torch.Tensor) or here.shape != (len(a), len(b)):
         return {"result": here}
-    there = answer(far_a, far_b)
-    same = here.shape == there.shape and torch.allclose(here, there, rtol=0, atol=0.01)
-    return {"result": here, "the distances stay when every coordinate grows by 1000": same}
+    there, within = answer(far_a, far_b), answer(two_a, two_b)
+    near_equal = {"rtol": 0, "atol": 0.01}
+    first, second = within[: len(a), : len(b)], within[len(a) :, len(b) :]
+    equal = (a[:, None] == b).all(-1)
+    return {
+        "result": here,
+        "equal points have the distance 0": bool((here[equal] == 0).all()),
+        STAYS: torch.allclose(here, there, **near_equal),
+        SWARMS: all(torch.allclose(here, part, **near_equal) for part in (first, second)),
+    }
 
 
 @pairwise_distances.probe
@@ -995,9 +1128,24 @@ def as_many_as_coordinates(g):
     return a, torch.randn(3, 3, generator=g)
 
 
-@pairwise_distances.alternative("PyTorch has it ready.")
+@pairwise_distances.probe
+def points_of_float64(g):
+    a = torch.randn(4, 3, generator=g, dtype=torch.float64)
+    b = torch.randn(2, 3, generator=g, dtype=torch.float64)
+    return a, torch.cat([b, a[1:2]])
+
+
+@pairwise_distances.probe
+def many_points(g):  # where `cdist` goes over to the matrix product
+    a = torch.randint(-64, 64, (27, 3), generator=g) / 32
+    return a, torch.cat([a[::6], a[:3] + 0.25])
+
+
+@pairwise_distances.alternative(
+    "PyTorch has it ready. This setting makes it subtract first, however many points there are."
+)
 def with_cdist(a, b):
-    return torch.cdist(a, b)
+    return torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist")
 
 
 @pairwise_distances.alternative("The norm along the last axis squares, sums and takes the root.")
@@ -1099,11 +1247,55 @@ def near_and_far(a, b):
     next="Subtract the points first, while their coordinates are still exact, and square the difference.",
     link="broadcasting",
     evidence=near_and_far,
-    shows="the distances stay when every coordinate grows by 1000",
+    shows=STAYS,
 )
 def expanded_square(a, b):
     squares = (a**2).sum(1)[:, None] - 2 * a @ b.T + (b**2).sum(1)
     return squares.clamp(min=0).sqrt()
+
+
+def what_cdist_loses(a, b):
+    """Put into words where `cdist` is furthest off when everything moves by 1000."""
+    here, there = ready_made(a, b), ready_made(a + 1000, b + 1000)
+    i, j = divmod(int((here - there).abs().argmax()), len(b))
+    return (
+        f"With {len(a)} and {len(b)} points, `cdist` puts `a[{i}]` and `b[{j}]` {here[i, j]:.4g} apart, and with 1000 "
+        f"added to every coordinate {there[i, j]:.4g}."
+    )
+
+
+@pairwise_distances.misconception(
+    title="`cdist` expands the square, too, as soon as there are many points",
+    why="Up to 25 points `torch.cdist` subtracts first. Beyond that it computes |a|² - 2ab + |b|² with a matrix product, which is fast, "
+    "and far from the origin large numbers cancel: equal points come out apart.",
+    next="Subtract the points yourself, or find the argument with which `cdist` does so for any number of points.",
+    link="broadcasting",
+    evidence=what_cdist_loses,
+    shows=STAYS,
+)
+def ready_made(a, b):
+    return torch.cdist(a, b)
+
+
+@pairwise_distances.misconception(
+    title="`F.pairwise_distance` adds a little to every difference",
+    why="Its argument `eps`, 0.000001 unless you set it, is added to each difference of coordinates before the squares. So equal points "
+    "are not at distance 0, and in float64 the other distances are off from the sixth digit or so.",
+    next="Subtract, square, sum and take the root yourself: it is one line.",
+    link="broadcasting",
+    shows="equal points have the distance 0",
+)
+def with_an_epsilon(a, b):
+    return F.pairwise_distance(a[:, None], b)
+
+
+@pairwise_distances.misconception(**FLOAT32)
+def filled_table(a, b):
+    table = torch.zeros(len(a), len(b))
+    for i, one in enumerate(a):
+        for j, other in enumerate(b):
+            table[i, j] = ((one - other) ** 2).sum().sqrt()
+    return table
 
 
 # Reductions ---------------------------------------------------------------------------------------
@@ -1123,9 +1315,10 @@ def expanded_square(a, b):
 def softmax_rows(logits: torch.Tensor) -> torch.Tensor:
     """Turn each row of scores into probabilities: exp(row) / sum(exp(row)).
 
-    logits: (N, C), of any magnitude: 1000 and -1000, too.
+    logits: (N, C), float32 or float64, from -1000 to 1000.
     Returns (N, C), of the same dtype: every element is finite and at least 0, and every row sums
-    to 1. PyTorch has this ready as `softmax`; the point is to see what it takes.
+    to 1, up to rounding. PyTorch has this ready as `softmax`. That passes, too; writing it
+    yourself shows what it takes.
     """
     # solution:
     shifted = logits - logits.amax(1, keepdim=True)
@@ -1146,7 +1339,8 @@ def add_up_the_rows(answer, logits):
     return {
         "result": before,
         "the sum of each row": before.double().sum(1).float(),
-        "the result stays the same when the next table comes": stays,
+        "every element is finite and at least 0": bool((before.isfinite() & (before >= 0)).all()),
+        "the result stays the same when the function is called again": stays,
     }
 
 
@@ -1186,6 +1380,18 @@ def one_class(g):
 def a_thousand_classes(g):  # where small numbers added to each element add up
     rows = torch.randn(2, 1000, generator=g)
     rows[1, 700] += 20
+    return (rows,)
+
+
+@softmax_rows.probe
+def logits_of_float64(g):
+    return (2 * torch.randn(4, 3, generator=g, dtype=torch.float64),)
+
+
+@softmax_rows.probe
+def a_hopeless_last_class(g):  # where 1 minus the others' sum falls below 0 by rounding
+    rows = torch.randn(50, 4, generator=g)
+    rows[:, -1] = -900
     return (rows,)
 
 
@@ -1339,9 +1545,9 @@ def edited_scores(logits):
 
 @softmax_rows.misconception(
     title="Logarithms of probabilities",
-    why="`log_softmax` gives the logarithm of each probability: negative numbers that do not sum to 1. Losses want them; whoever wants "
-    "probabilities has to take the exponential.",
-    next="Which of the two functions returns probabilities?",
+    why="The logarithm of each probability came back, as `log_softmax` gives it: numbers of at most 0 that do not sum to 1. Losses "
+    "want them; the order asks for the probabilities themselves.",
+    next="Leave the logarithm out, or take the exponential last.",
     link="reductions-and-keepdim",
 )
 def logarithms(logits):
@@ -1357,6 +1563,11 @@ def logarithms(logits):
 )
 def squeezed_probabilities(logits):
     return torch.softmax(logits, 1).squeeze()
+
+
+@softmax_rows.misconception(**FLOAT32)
+def scores_cast_to_float32(logits):
+    return torch.softmax(logits.float(), 1)
 
 
 # Matrix products ----------------------------------------------------------------------------------
@@ -1375,7 +1586,8 @@ def squeezed_probabilities(logits):
 def affine(x: torch.Tensor, W: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """Apply a linear layer to a batch: each output is a weighted sum of the inputs, plus a bias.
 
-    x: (N, in). W: (out, in), one row of weights per output. b: (out,).
+    x: (N, in). W: (out, in), one row of weights per output. b: (out,). All three are float32, or
+    all three float64.
     Returns (N, out), of the same dtype: element (n, o) is the sum over i of x[n, i] * W[o, i],
     plus b[o].
     """
@@ -1387,8 +1599,8 @@ def affine(x: torch.Tensor, W: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 @affine.probe
 def two_examples(g):
     x = torch.tensor([[1.0, 2.0, 0.0], [0.0, 1.0, -1.0]])
-    W = torch.tensor([[1.0, 0.0, 2.0], [0.5, -1.0, 1.0]])
-    return x, W, torch.tensor([10.0, 20.0])
+    W = torch.tensor([[1.0, 0.0, 2.0], [0.5, -1.0, 1.0], [2.0, 1.0, 0.0], [0.0, -0.5, 3.0]])
+    return x, W, torch.tensor([10.0, 20.0, 30.0, 40.0])
 
 
 @affine.probe
@@ -1413,6 +1625,11 @@ def one_example_four_outputs(g):
 def all_lengths_equal(g):  # N = in = out: where wrong products keep the shape
     x, W = (torch.randn(3, 3, generator=g) for _ in range(2))
     return x, W, torch.randn(3, generator=g)
+
+
+@affine.probe
+def a_layer_of_float64(g):
+    return tuple(torch.randn(*s, generator=g, dtype=torch.float64) for s in ((2, 4), (3, 4), (3,)))
 
 
 @affine.alternative("`F.linear` is what `nn.Linear` calls.")
@@ -1530,6 +1747,11 @@ def squeezed_the_batch_axis(x, W, b):
     return (x @ W.T + b).squeeze(0)
 
 
+@affine.misconception(**FLOAT32)
+def all_cast_to_float32(x, W, b):
+    return x.float() @ W.float().T + b.float()
+
+
 # Random numbers -----------------------------------------------------------------------------------
 
 
@@ -1550,11 +1772,13 @@ def squeezed_the_batch_axis(x, W, b):
 def add_noise(x: torch.Tensor, std: float, seed: int) -> torch.Tensor:
     """Add normal noise that can be reproduced.
 
-    x: a CPU tensor of float32 or float64, with one axis or more. std: the noise's standard
-    deviation, 0 or more. seed: an int, 0 or more.
-    Returns a new tensor with the shape and dtype of `x`, each element moved by independent normal
-    noise with mean 0. `x` itself stays as it is, and the result is never `x`, even if `std` is 0.
-    The same seed gives the same noise, whatever numbers `x` holds; another seed gives other noise.
+    x: a CPU tensor of float32 or float64, with one axis or more; it may hold a single number.
+    std: the noise's standard deviation, 0 or more. seed: an int from 0 to 2**32 - 1.
+    Returns a new tensor with the shape and dtype of `x`, each element moved by normal noise of
+    its own, with mean 0 and independent of the others'. `x` itself stays as it is, and the result
+    never shares its memory, even if `std` is 0.
+    The same seed gives the same noise, whatever numbers `x` holds; any other seed gives other
+    noise.
     The random numbers that everybody shares, PyTorch's, NumPy's and Python's, go on as if you
     had never been called.
     """
@@ -1607,9 +1831,13 @@ NUMBERS = "random numbers drawn"
 MEAN = "the rough mean of the noise"
 SIZE = "the rough standard deviation of the noise"
 NORMAL = "the noise is normally distributed"
+UNRELATED = "the noise of one element says nothing about its neighbour's"
+MOVED = "a single number is moved by a finite amount"
+HUNDRED_SEEDS = "the hundred next seeds give a single number other noise"
 SAME = "the same seed gives the same noise"
 NEXT_SEED = "the next seed gives other noise"
-FAR_SEED = "a seed further away gives other noise"
+FAR_SEED = "seeds further away give other noise"
+OTHER_SEEDS = {NEXT_SEED: (1,), FAR_SEED: (10, 100, 1000, 2**16)}
 SHARED = "the shared random numbers"
 
 
@@ -1621,26 +1849,64 @@ def form_of(result):
 
 
 def looks_normal(centred):
-    """Whether a third lies beyond one standard deviation, and a little beyond 2.6."""
-    far = (centred / centred.std()).abs()
+    """Whether numbers lie as normal ones do: along the curve, far out too, and not cut off at an end."""
+    ordered = (centred / centred.std()).flatten().sort().values
+    curve = 0.5 * (1 + torch.erf(ordered / math.sqrt(2)))
+    reached = (torch.arange(len(ordered)) + 0.5) / len(ordered)
+    far = ordered.abs()
+    last, _, third_from_last = far.topk(3).values.tolist()
     third = 1 - math.erf(math.sqrt(0.5))
-    return abs((far > 1).double().mean().item() - third) < 0.04 and bool((far > 2.6).any())
+    return (
+        bool((curve - reached).abs().max() < 0.04)
+        and abs((far > 1).double().mean().item() - third) < 0.04
+        and last > 2.6
+        and last - third_from_last > 1e-6
+    )
+
+
+def looks_unrelated(centred):
+    """Whether neighbours, along each axis and in reading order, are not correlated."""
+    size = centred.square().mean()
+    for line in (centred, centred.flatten()):
+        for axis, length in enumerate(line.shape):
+            one, other = line.narrow(axis, 0, length - 1), line.narrow(axis, 1, length - 1)
+            if abs((one * other).mean() / size) > 0.15:
+                return False
+    return True
+
+
+def of_a_single_number(answer, x, std, seed):
+    """Say whether a single number is moved, and otherwise than by any of the hundred next seeds."""
+    moved = answer(x.clone(), std, seed)
+    others = [answer(x.clone(), std, seed + step) for step in range(1, 101)]
+    return {
+        MOVED: bool(moved.isfinite()) and not torch.equal(moved, x),
+        HUNDRED_SEEDS: not any(torch.equal(moved, other) for other in others),
+    }
 
 
 def measured(noise, std):
-    """Measure noise: how many numbers it has, their mean, their size, and how they lie."""
+    """Measure noise: how many numbers it has, their mean, their size, and how they lie.
+
+    How it is distributed is told only of noise around 0: what shifts it may hide the noise itself.
+    """
+    if std and not noise.any():
+        return {NUMBERS: "none that moves an element"}
     numbers = (noise / (std or 1)).round(decimals=5).abs().unique()
     centred = noise - noise.mean()
     if len(numbers) < 0.9 * noise.numel() and std:
         alone = bool(centred.abs().max() < 1e-4 * std)
         return {NUMBERS: "one for all elements" if alone else "fewer than there are elements"}
     mean, size = noise.mean().item(), noise.std().item()
-    return {
+    seen = {
         NUMBERS: "one for each element",
         MEAN: rounded(mean, 0.0, 0.1 * (std or 1)),
         SIZE: rounded(size, std, 0.1 * std),
-        NORMAL: size == 0 or looks_normal(centred),
     }
+    if seen[MEAN] == 0:
+        seen[NORMAL] = size == 0 or looks_normal(centred)
+        seen[UNRELATED] = size == 0 or looks_unrelated(centred)
+    return seen
 
 
 @add_noise.drive
@@ -1664,11 +1930,14 @@ def look_at_the_noise(answer, x, std, seed):
     def alike(other):
         return torch.allclose(noise, other, rtol=0, atol=1e-3 * std + 1e-5)
 
-    seen |= measured(noise, std) | {SAME: alike(again)}
-    for claim, more in ((NEXT_SEED, 1), (FAR_SEED, 10)):
-        other = answer(x.clone(), std, seed + more).double() - x.double()
-        seen[claim] = std == 0 or not alike(other)
+    seen[SAME] = alike(again)
     seen[SHARED] = fate_of_the_world(first, due, came, came_elsewhere)
+    if x.numel() == 1:
+        return seen | of_a_single_number(answer, x, std, seed)
+    seen |= measured(noise, std)
+    for claim, steps in OTHER_SEEDS.items():
+        others = (answer(x.clone(), std, seed + step).double() - x.double() for step in steps)
+        seen[claim] = std == 0 or not any(alike(other) for other in others)
     return seen
 
 
@@ -1679,17 +1948,22 @@ def a_long_row(g):
 
 @add_noise.probe
 def a_table(g):
-    return torch.zeros(60, 50), 2.0, 7
+    return torch.zeros(60, 50), 2.0, 0
 
 
 @add_noise.probe
 def a_batch_turned_around(g):  # its memory is not in reading order
-    return torch.randn(5, 20, 30, generator=g).transpose(0, 2), 0.1, 123
+    return torch.randn(5, 20, 30, generator=g).transpose(0, 2), 0.004, 122
 
 
 @add_noise.probe
 def no_noise_at_all(g):
     return torch.randn(40, 50, generator=g), 0.0, 5
+
+
+@add_noise.probe
+def a_single_number(g):
+    return torch.zeros(1, 1, dtype=torch.float64), 1.5, 0
 
 
 @add_noise.alternative("`torch.normal` takes mean and standard deviation.")
@@ -1708,7 +1982,7 @@ def with_fork_rng(x, std, seed):
     title="Reset everybody's random numbers",
     why="Shuffling, dropout and initial weights share one generator. Set to a seed of your own in the middle of a program, as "
     "`torch.manual_seed` does, it makes all of them repeat themselves.",
-    next="Make a generator of your own and hand it to `torch.randn`.",
+    next="Make a generator of your own and hand it to `torch.randn`. With it, `torch.manual_seed` has no place in the function.",
     link="random-numbers-you-can-repeat",
 )
 def reset_the_world(x, std, seed):
@@ -1759,13 +2033,25 @@ LEFT_OVER = torch.Generator()
 
 @add_noise.misconception(
     title="The generator does not start at the seed in every call",
-    why="The noise comes from a generator of your own, but one that goes on from the last call, or starts at a random place. So the "
-    "same seed gives other noise the second time.",
+    why="The shared generators are left in peace, but the noise comes from one that goes on from the last call, or starts at a "
+    "random place. So the same seed gives other noise the second time.",
     next="Start the generator at `seed` each time the function is called.",
     link="random-numbers-you-can-repeat",
 )
 def went_on_from_the_last_call(x, std, seed):
     return x + std * torch.randn(x.shape, generator=LEFT_OVER, dtype=x.dtype)
+
+
+@add_noise.misconception(
+    title="The shared generator was given back, but never set to the seed",
+    why="Whoever borrows PyTorch's shared generator and puts its state back disturbs nobody. But the noise starts where that generator happens "
+    "to stand, whatever `seed` is. So the same seed gives other noise the second time.",
+    next="Where does `seed` come in? Either seed what you have borrowed, or make a generator of your own.",
+    link="random-numbers-you-can-repeat",
+)
+def borrowed_without_the_seed(x, std, seed):
+    with torch.random.fork_rng(devices=[]):
+        return x + std * torch.randn_like(x)
 
 
 @add_noise.misconception(
@@ -1865,9 +2151,9 @@ def noise_in_place(x, std, seed):
 
 
 @add_noise.misconception(
-    title="Without noise, `x` itself comes back",
-    why="A new tensor was asked for. If now and then it is the old one, an edit of the result changes `x`, but only when `std` is 0: "
-    "such errors are hard to find.",
+    title="Without noise, the result has the memory of `x`",
+    why="A new tensor was asked for. If now and then it is the old one, or a view of it, an edit of the result changes `x`, but only "
+    "when `std` is 0: such errors are hard to find.",
     next="Copy `x` in that case, or leave the case out: adding 0 makes a new tensor.",
     link="views-copies-and-in-place-edits",
 )
@@ -1876,6 +2162,49 @@ def itself_without_noise(x, std, seed):
         return x
     generator = torch.Generator().manual_seed(seed)
     return x + std * torch.randn(x.shape, generator=generator, dtype=x.dtype)
+
+
+ZERO_IS_NO_SEED: dict[str, Any] = dict(
+    title="Seed 0 counted as no seed",
+    why="0 is false in Python: for 0, `seed or 1` gives 1 and `seed or 42` gives 42. So seed 0 gives the same noise as that other seed.",
+    next="Every int from 0 on is a seed like any other: use it as it is.",
+    link="random-numbers-you-can-repeat",
+)
+
+
+@add_noise.misconception(**ZERO_IS_NO_SEED)
+def zero_is_no_seed(x, std, seed):
+    generator = torch.Generator().manual_seed(seed or 1)
+    return x + std * torch.randn(x.shape, generator=generator, dtype=x.dtype)
+
+
+@add_noise.misconception(**ZERO_IS_NO_SEED)
+def zero_is_forty_two(x, std, seed):
+    generator = torch.Generator().manual_seed(seed or 42)
+    return x + std * torch.randn(x.shape, generator=generator, dtype=x.dtype)
+
+
+PULLED_STRAIGHT: dict[str, Any] = dict(
+    title="The noise was centred on itself",
+    why="Mean 0 belongs to the distribution the numbers are drawn from, not to each sample. Less its own mean, every number depends on "
+    "all the others: a single one becomes 0 and moves nothing, and divided by its own deviation it is NaN.",
+    next="`torch.randn` has mean 0 and standard deviation 1 already. Multiply, and leave the rest to chance.",
+    link="random-numbers-you-can-repeat",
+)
+
+
+@add_noise.misconception(**PULLED_STRAIGHT)
+def less_its_mean(x, std, seed):
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(x.shape, generator=generator, dtype=x.dtype)
+    return x + std * (noise - noise.mean())
+
+
+@add_noise.misconception(**PULLED_STRAIGHT)
+def standardised(x, std, seed):
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(x.shape, generator=generator, dtype=x.dtype)
+    return x + std * (noise - noise.mean()) / noise.std()
 
 
 # The bug clinic -----------------------------------------------------------------------------------
@@ -1894,8 +2223,8 @@ def itself_without_noise(x, std, seed):
 def fraction_correct(scores: torch.Tensor, labels: torch.Tensor) -> float:
     """Compute the fraction of rows whose highest score is the label's.
 
-    scores: (N, C); in no row do two scores tie for the highest. labels: (N, 1) int64, as a
-    table's last column gives them.
+    scores: (N, C), float32; in every row the highest leads by 0.01 or more. labels: (N, 1) int64,
+    as a table's last column gives them.
     Returns a Python float from 0 to 1.
     """
     matches = scores.argmax(1) == labels.squeeze(1)
@@ -1905,12 +2234,10 @@ def fraction_correct(scores: torch.Tensor, labels: torch.Tensor) -> float:
 @fraction_correct.drive
 def compute_and_look_at_the_type(answer, scores, labels):
     fraction = answer(scores, labels)
-    kind = type(fraction).__name__
-    other = isinstance(fraction, int | np.number) and not isinstance(fraction, float)
-    return {
-        "result": float(fraction) if other else fraction,
-        "the type of the result": kind if other else "float",
-    }
+    if not isinstance(fraction, int | float | np.number):
+        return {"result": fraction}
+    kind = "float" if isinstance(fraction, float) else type(fraction).__name__
+    return {"result": float(fraction), "the type of the result": kind}
 
 
 @fraction_correct.probe
@@ -1954,6 +2281,18 @@ def one_of_five(g):  # few predictions match any label at all
 @fraction_correct.probe
 def one_row_right(g):
     return torch.tensor([[0.2, 1.5, -1.0]]), torch.tensor([[1]])
+
+
+@fraction_correct.probe
+def large_and_close_scores(g):  # where sigmoid, exp, rounding and float16 make ties
+    pairs = torch.tensor(
+        [[20.0, 30.0], [90.0, 100.0], [0.6, 0.9], [500.0, 500.1], [-120.0, -110.0]]
+    )
+    scores = torch.cat([pairs, pairs.flip(1)])
+    scores = torch.cat([scores, scores.min(1, keepdim=True).values - 7], 1)
+    labels = torch.tensor([1] * 5 + [0] * 5)[:, None]
+    labels[4] = 2
+    return scores, labels
 
 
 @fraction_correct.alternative("The mean of the matches, as floats.")
@@ -2032,9 +2371,10 @@ def squeezed_the_callers_labels(scores, labels):
 
 
 COUNTED: dict[str, Any] = dict(
-    title="Counted instead of dividing",
-    why="The number of hits depends on how many rows there are. A fraction does not.",
-    next="Divide by the number of rows.",
+    title="The number of hits instead of their fraction",
+    why="The number of hits depends on how many rows there are. A fraction does not. Where you do divide, you divide by 1: the column's "
+    "second axis has that length, and after `.T` it comes first.",
+    next="Divide by the number of rows, and print it to be sure.",
     link="reductions-and-keepdim",
 )
 
@@ -2126,3 +2466,22 @@ def any_match(scores, labels):
 )
 def error_rate(scores, labels):
     return (scores.argmax(1) != labels[:, 0]).float().mean().item()
+
+
+TIES: dict[str, Any] = dict(
+    title="Different scores became equal on the way",
+    why="In float32 `sigmoid` gives 1 for 20 as for 30, and `exp` gives infinity for 90 as for 100. Then two scores of a row tie, and "
+    "`argmax` may return the wrong one. The highest score is the highest without any of that.",
+    next="Take `argmax` of the scores themselves.",
+    link="reductions-and-keepdim",
+)
+
+
+@fraction_correct.misconception(**TIES)
+def argmax_of_sigmoids(scores, labels):
+    return (scores.sigmoid().argmax(1, keepdim=True) == labels).float().mean().item()
+
+
+@fraction_correct.misconception(**TIES)
+def argmax_of_exponentials(scores, labels):
+    return (scores.exp().argmax(1, keepdim=True) == labels).float().mean().item()
