@@ -11,12 +11,26 @@ if TYPE_CHECKING:
     from firstlight.explore.broadcast import broadcast
     from firstlight.explore.draw import draw
     from firstlight.explore.graph import graph
+    from firstlight.explore.health import health
+    from firstlight.explore.health_record import record as record
+    from firstlight.explore.loader import loader
     from firstlight.explore.memory import memory
     from firstlight.explore.module import module
     from firstlight.explore.predictions import predictions
     from firstlight.explore.training import training
 
-__all__ = ["broadcast", "draw", "graph", "memory", "module", "predictions", "training"]
+__all__ = [
+    "broadcast",
+    "draw",
+    "graph",
+    "health",
+    "loader",
+    "memory",
+    "module",
+    "predictions",
+    "training",
+]
+_OTHERS = {"record": "health_record"}  # what is no picture, by its module
 
 
 class _Explorers(ModuleType):
@@ -29,15 +43,15 @@ class _Explorers(ModuleType):
 
 def __getattr__(name: str) -> Any:
     """Load the explorer `name` from the module of the same name."""
-    if name not in __all__:
-        raise AttributeError(f"firstlight.explore has no {name!r}; it has {', '.join(__all__)}")
-    explorer = getattr(import_module(f"{__name__}.{name}"), name)
+    if name not in __dir__():
+        raise AttributeError(f"firstlight.explore has no {name!r}; it has {', '.join(__dir__())}")
+    explorer = getattr(import_module(f"{__name__}.{_OTHERS.get(name, name)}"), name)
     globals()[name] = explorer
     return explorer
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return [*__all__, *_OTHERS]
 
 
 sys.modules[__name__].__class__ = _Explorers
