@@ -53,8 +53,9 @@ def _in_block(block: Block) -> Iterator[Any]:
 
 
 def _exercises(file: LessonFile) -> str:
-    path = file.lesson.folder / "exercises.py"
-    return path.read_text(encoding="utf-8") if path.is_file() else ""
+    """The exercises, and whatever modules stand beside them, in the order of their names."""
+    paths = sorted(file.lesson.folder.glob("*.py"))
+    return "".join(path.read_text(encoding="utf-8") for path in paths)
 
 
 def _explorers(file: LessonFile) -> Iterator[tuple[str, str]]:

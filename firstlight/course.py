@@ -38,7 +38,10 @@ class Foundation:
 
 @dataclass(frozen=True)
 class Lesson:
-    """One lesson of the plan: a folder under `lessons/`, a notebook and a page."""
+    """One lesson of the plan: a folder under `lessons/`, a notebook and a page.
+
+    `introduces` holds the terms and the parts of PyTorch that the lesson is the first to explain.
+    """
 
     series: int
     module: int
@@ -51,6 +54,7 @@ class Lesson:
     foundations: tuple[str, ...]
     gpu: bool
     repository: str
+    introduces: tuple[str, ...]
 
     @property
     def name(self) -> str:
@@ -152,6 +156,7 @@ def _read_lesson(entry: dict[str, Any], plan: dict[str, Any], module: int, posit
         foundations=tuple(entry["foundations"]),
         gpu=entry.get("gpu", False),
         repository=plan["repository"],
+        introduces=tuple(entry["introduces"]),
     )
 
 
