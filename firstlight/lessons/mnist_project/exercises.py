@@ -3,714 +3,31 @@
 # mypy does not see what a decorator makes of a class, an exercise, nor what a dict of texts holds.
 # mypy: disable-error-code="arg-type,attr-defined,type-arg,no-untyped-def"
 
-import gzip
 import math
 import random
-import struct
 import sys
-import tempfile
 import time
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.optim.lr_scheduler import LambdaLR, OneCycleLR
+from torch.optim.lr_scheduler import OneCycleLR
 from torch.optim.optimizer import (
     register_optimizer_step_post_hook,
     register_optimizer_step_pre_hook,
 )
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.data import DataLoader, Dataset, TensorDataset, default_collate
+from torch.utils.data import DataLoader, TensorDataset
 from tqdm import tqdm
 from tqdm.std import tqdm as Bar
 
 from firstlight import datasets
-from firstlight.checking import Extra, exercise
-from firstlight.datasets import load_mnist, read_idx
-
-# The bytes ----------------------------------------------------------------------------------------
-
-
-def idx_bytes(values):
-    """Write a uint8 tensor as the bytes of an IDX file."""
-    header = struct.pack(f">HBB{values.dim()}I", 0, 8, values.dim(), *values.shape)
-    return header + values.numpy().tobytes()
-
-
-@exercise(
-    level="guided",
-    minutes=6,
-    why="`>3I` reads three big-endian sizes, the pixels begin at byte 16, and the header alone decides the shape.",
-    hints=(
-        "Sixteen bytes of header: the magic number, then three sizes of four bytes each. Read the sizes first.",
-        "`struct.unpack` with `>` reads big-endian numbers; `I` is a whole number of four bytes.",
-        "`np.frombuffer` reads bytes as numbers of a dtype and takes an `offset`, the place where to begin.",
-    ),
-)
-def read_images(data: bytes) -> torch.Tensor:
-    """Turn the bytes of an IDX image file into a tensor.
-
-    data: the whole uncompressed file. Bytes 0 to 3 are the magic number. Then come three whole
-    numbers of four bytes each, biggest byte first: how many images, rows and columns there are.
-    From byte 16 on, one byte per pixel: image after image, row after row.
-    Returns uint8 of shape (images, rows, columns), whatever sizes the header names.
-    """
-    # solution:
-    count, rows, columns = struct.unpack(">3I", data[4:16])
-    pixels = np.frombuffer(data, dtype=np.uint8, offset=16)
-    return torch.tensor(pixels).reshape(count, rows, columns)
-    # end solution
-
-
-def file_of(g, *shape):
-    return (idx_bytes(torch.randint(0, 256, shape, generator=g, dtype=torch.uint8)),)
-
-
-@read_images.probe
-def two_tiny_images(g):
-    return file_of(g, 2, 2, 3)
-
-
-@read_images.probe
-def three_tall_images(g):
-    return file_of(g, 3, 5, 4)
-
-
-@read_images.probe
-def more_images_than_a_byte_counts(g):
-    return file_of(g, 300, 2, 3)
-
-
-@read_images.probe
-def the_size_of_mnist(g):
-    return file_of(g, 2, 28, 28)
-
-
-@read_images.probe
-def one_wide_image(g):
-    return file_of(g, 1, 2, 300)
-
-
-@read_images.probe
-def more_images_than_two_bytes_count(g):
-    return file_of(g, 70_000, 1, 1)
-
-
-@read_images.alternative("Python's own `int.from_bytes` reads one size at a time.")
-def with_from_bytes(data):
-    sizes = [int.from_bytes(data[start : start + 4], "big") for start in (4, 8, 12)]
-    return torch.tensor(list(data[16:]), dtype=torch.uint8).reshape(sizes)
-
-
-@read_images.alternative("NumPy can read the sizes, too: `>i4` is a big-endian int32.")
-def with_numpy_header(data):
-    sizes = np.frombuffer(data, dtype=">i4", count=3, offset=4)
-    return torch.from_numpy(np.frombuffer(data[16:], np.uint8).reshape(sizes).copy())
-
-
-@read_images.misconception(
-    title="The header was read as pixels",
-    why="The first 16 bytes are no pixels: they say what the file holds. Taken as pixels they move every "
-    "picture 16 places on, and the last image loses its end.",
-    next="Begin to read after the header.",
-    link="milestone-1-the-bytes",
-)
-def header_as_pixels(data):
-    count, rows, columns = struct.unpack(">3I", data[4:16])
-    pixels = np.frombuffer(data, dtype=np.uint8)[: count * rows * columns]
-    return torch.tensor(pixels).reshape(count, rows, columns)
-
-
-@read_images.misconception(
-    title="Skipped the header of a label file",
-    why="A label file has one size, so its header ends at byte 8. An image file has three sizes, and the "
-    "bytes from 8 to 15 are still rows and columns.",
-    next="Add up the header's parts: four bytes, and then three times four.",
-    link="milestone-1-the-bytes",
-)
-def skipped_eight_bytes(data):
-    count, rows, columns = struct.unpack(">3I", data[4:16])
-    pixels = np.frombuffer(data, dtype=np.uint8, offset=8)[: count * rows * columns]
-    return torch.tensor(pixels).reshape(count, rows, columns)
-
-
-WRONG_END = {
-    "title": "Read the sizes from the wrong end",
-    "why": "Most processors put the smallest byte of a number first; IDX files put the biggest first. Read the "
-    "other way round, a 2 becomes 33,554,432.",
-    "next": "Tell `struct` or NumPy that the biggest byte comes first.",
-    "link": "milestone-1-the-bytes",
-}
-
-
-@read_images.misconception(**WRONG_END)
-def little_endian(data):
-    count, rows, columns = struct.unpack("<3I", data[4:16])
-    pixels = np.frombuffer(data, dtype=np.uint8, offset=16)
-    return torch.tensor(pixels).reshape(count, rows, columns)
-
-
-@read_images.misconception(**WRONG_END)
-def little_endian_with_numpy(data):
-    count, rows, columns = struct.unpack("<3I", data[4:16])
-    pixels = np.frombuffer(data, dtype=np.uint8, offset=16)
-    return torch.tensor(pixels.reshape(count, rows, columns))
-
-
-@read_images.misconception(**WRONG_END)
-def little_endian_counted(data):
-    count, rows, columns = struct.unpack("<3I", data[4:16])
-    pixels = np.frombuffer(data, dtype=np.uint8, offset=16, count=count * rows * columns)
-    return torch.tensor(pixels).reshape(count, rows, columns)
-
-
-@read_images.misconception(
-    title="Rows and columns swapped",
-    why="The header names rows before columns, and the pixels come row by row. With the two exchanged the "
-    "lines break in the wrong places. On square images the shape does not show it.",
-    next="Compare the order of the three sizes with the order in the header.",
-    link="milestone-1-the-bytes",
-)
-def rows_and_columns_swapped(data):
-    count, rows, columns = struct.unpack(">3I", data[4:16])
-    pixels = np.frombuffer(data, dtype=np.uint8, offset=16)
-    return torch.tensor(pixels).reshape(count, columns, rows)
-
-
-ALWAYS_28 = {
-    "title": "Took every image to be 28 × 28",
-    "why": "MNIST's images are 28 × 28 because its header says so. A reader that ignores the header fails on "
-    "every other file, or worse, cuts it into wrong pictures.",
-    "next": "Read rows and columns from the header.",
-    "link": "milestone-1-the-bytes",
-}
-
-
-@read_images.misconception(**ALWAYS_28)
-def always_28(data):
-    pixels = np.frombuffer(data, dtype=np.uint8, offset=16)
-    return torch.tensor(pixels).reshape(-1, 28, 28)
-
-
-@read_images.misconception(**ALWAYS_28)
-def always_28_with_numpy(data):
-    pixels = np.frombuffer(data, dtype=np.uint8, offset=16)
-    return torch.tensor(pixels.reshape(-1, 28, 28))
-
-
-MAGIC_AS_COUNT = {
-    "title": "Took the magic number for the number of images",
-    "why": "The first four bytes say what kind of file it is: 08 and 03, which read as one number are 2,051. The three "
-    "sizes come after them, so everything was read four bytes too early.",
-    "next": "Begin to read the sizes at byte 4.",
-    "link": "milestone-1-the-bytes",
-}
-
-
-@read_images.misconception(**MAGIC_AS_COUNT)
-def magic_as_count(data):
-    count, rows, columns = struct.unpack(">3I", data[:12])
-    pixels = np.frombuffer(data, dtype=np.uint8, offset=16)
-    return torch.tensor(pixels).reshape(count, rows, columns)
-
-
-@read_images.misconception(**MAGIC_AS_COUNT)
-def magic_as_count_with_numpy(data):
-    count, rows, columns = struct.unpack(">3I", data[:12])
-    pixels = np.frombuffer(data, dtype=np.uint8, offset=16)
-    return torch.tensor(pixels.reshape(count, rows, columns))
-
-
-@read_images.misconception(
-    title="Axes of length 1 were dropped",
-    why="`squeeze` removes every axis of length 1. With many images nothing happens. With one image in the file, the "
-    "axis that counts images is gone.",
-    next="Return exactly the three axes that the header names.",
-    link="milestone-1-the-bytes",
-)
-def squeezed(data):
-    count, rows, columns = struct.unpack(">3I", data[4:16])
-    pixels = np.frombuffer(data, dtype=np.uint8, offset=16)
-    return torch.tensor(pixels).reshape(count, rows, columns).squeeze()
-
-
-@read_images.misconception(
-    title="The pixels became whole numbers of eight bytes",
-    why="A Python list of ints says nothing about its dtype, and `torch.tensor` makes int64 of it. The pixels then take "
-    "eight times the memory, and what expects bytes meets another dtype.",
-    next="Say which dtype you want.",
-    link="milestone-1-the-bytes",
-)
-def pixels_from_a_list(data):
-    count, rows, columns = struct.unpack(">3I", data[4:16])
-    pixels = list(data[16:])
-    return torch.tensor(pixels).reshape(count, rows, columns)
-
-
-ONE_BYTE = {
-    "title": "Read one byte of each size",
-    "why": "Each size takes four bytes. Its last byte alone is right up to 255 and then begins again at 0: of 300 "
-    "images or columns, 44 are left.",
-    "next": "Put all four bytes of a size together.",
-    "link": "milestone-1-the-bytes",
-}
-
-
-@read_images.misconception(**ONE_BYTE)
-def one_byte_sizes(data):
-    count, rows, columns = data[7], data[11], data[15]
-    pixels = np.frombuffer(data, dtype=np.uint8, offset=16)
-    return torch.tensor(pixels).reshape(count, rows, columns)
-
-
-@read_images.misconception(**ONE_BYTE)
-def one_byte_rows_and_columns(data):
-    count, rows, columns = int.from_bytes(data[4:8], "big"), data[11], data[15]
-    pixels = np.frombuffer(data, dtype=np.uint8, offset=16)
-    return torch.tensor(pixels.reshape(count, rows, columns))
-
-
-@read_images.misconception(
-    title="Read two bytes of each size",
-    why="Two bytes count up to 65,535 and then begin again at 0: of 70,000 images, 4,464 are left. MNIST's 60,000 fit, so "
-    "nothing shows it there.",
-    next="Put all four bytes of a size together.",
-    link="milestone-1-the-bytes",
-)
-def two_byte_sizes(data):
-    count, rows, columns = (256 * data[place] + data[place + 1] for place in (6, 10, 14))
-    pixels = np.frombuffer(data, dtype=np.uint8, offset=16)
-    return torch.tensor(pixels.reshape(count, rows, columns))
-
-
-@read_images.misconception(
-    title="Read the bytes as signed numbers",
-    why="An int8 runs from -128 to 127. Every pixel brighter than 127 becomes negative, so white turns into -1.",
-    next="The letter that is missing is a u.",
-    link="milestone-1-the-bytes",
-)
-def signed_bytes(data):
-    count, rows, columns = struct.unpack(">3I", data[4:16])
-    pixels = np.frombuffer(data, dtype=np.int8, offset=16)
-    return torch.tensor(pixels).reshape(count, rows, columns)
-
-
-@read_images.misconception(
-    title="Scaled the pixels while reading",
-    why="The reader's work is to hand over what the file holds. As float32 the 60,000 images take four times "
-    "the memory, and whoever scales them later scales them twice.",
-    next="Return the bytes as they are.",
-    link="milestone-1-the-bytes",
-)
-def scaled_while_reading(data):
-    count, rows, columns = struct.unpack(">3I", data[4:16])
-    pixels = np.frombuffer(data, dtype=np.uint8, offset=16)
-    return torch.tensor(pixels).reshape(count, rows, columns) / 255
-
-
-# The data set -------------------------------------------------------------------------------------
-
-
-@exercise(
-    level="supported",
-    minutes=8,
-    equivalent_mutants=("image = self.images[index] / 255",),
-    why="The files are read once; each access makes one float image with a channel axis and one plain number.",
-    hints=(
-        "`self.images` is (N, 28, 28) and `self.labels` is (N,), both uint8. `__len__` counts one of them.",
-        "Three things happen to an image: bytes become floats, 255 becomes 1, and a channel axis goes in front.",
-        "`image[None]` puts an axis of length 1 in front, and `int(…)` turns a one-element tensor into a number.",
-    ),
-)
-class MnistDataset(Dataset):
-    """Give MNIST one pair (image, label) at a time.
-
-    `MnistDataset(images_path, labels_path)` reads the two gzipped IDX files once.
-    `len(dataset)` is the number of images.
-    `dataset[i]` is image i as float32 of shape (1, 28, 28), where 0 is black and 1 is white, and
-    its label as an int. Asked for the same i again, it gives the same pair.
-    """
-
-    def __init__(self, images_path, labels_path):
-        self.images = read_idx(gzip.decompress(images_path.read_bytes()))
-        self.labels = read_idx(gzip.decompress(labels_path.read_bytes()))
-
-    def __len__(self):
-        # solution:
-        return len(self.labels)
-        # end solution
-
-    def __getitem__(self, index):
-        # solution:
-        image = self.images[index].float() / 255
-        label = int(self.labels[index])
-        return image[None], label
-        # end solution
-
-
-@MnistDataset.drive
-def read_two_files(answer, images, labels):
-    with tempfile.TemporaryDirectory() as folder:
-        paths = Path(folder, "images.gz"), Path(folder, "labels.gz")
-        for path, values in zip(paths, (images, labels), strict=True):
-            path.write_bytes(gzip.compress(idx_bytes(values), compresslevel=1))
-        dataset = answer(*paths)
-    try:  # the files are gone now
-        image, label = dataset[2]
-        length = len(dataset)
-    except FileNotFoundError:
-        return {"the files are read once, when the data set is made": False}
-    image = image.clone() if isinstance(image, torch.Tensor) else image
-    return {
-        "the files are read once, when the data set is made": True,
-        "the length": length,
-        "image 2": image,
-        "the labels of a batch": default_collate([label, dataset[0][1]]),
-        "image 2, read again": dataset[2][0],
-        "the label's type": Extra(type(label).__name__),
-    }
-
-
-def small_data_set(g, count, darkest=0, brightest=255):
-    images = torch.randint(darkest, brightest + 1, (count, 28, 28), generator=g, dtype=torch.uint8)
-    labels = 1 + torch.randperm(9, generator=g)[:count].to(torch.uint8)
-    return images, labels
-
-
-@MnistDataset.probe
-def three_digits(g):
-    return small_data_set(g, 3)
-
-
-@MnistDataset.probe
-def seven_digits(g):
-    return small_data_set(g, 7)
-
-
-@MnistDataset.probe
-def four_grey_digits(g):  # nothing in this file is black or white
-    images, labels = small_data_set(g, 4, darkest=20, brightest=100)
-    images[0] += 50  # the brightest of the file is not in image 2
-    return images, labels
-
-
-@MnistDataset.alternative("All floats at once: quicker to read, four times the memory.")
-class ScaledWhenRead(Dataset):
-    def __init__(self, images_path, labels_path):
-        images = read_idx(gzip.decompress(images_path.read_bytes()))
-        self.images = images.unsqueeze(1).float() / 255
-        self.labels = read_idx(gzip.decompress(labels_path.read_bytes())).tolist()
-
-    def __len__(self):
-        return self.images.shape[0]
-
-    def __getitem__(self, index):
-        return self.images[index], self.labels[index]
-
-
-@MnistDataset.alternative("A label as an int64 tensor batches like an int.")
-class LabelAsTensor(Dataset):
-    def __init__(self, images_path, labels_path):
-        self.images = read_idx(gzip.decompress(images_path.read_bytes()))
-        self.labels = read_idx(gzip.decompress(labels_path.read_bytes()))
-
-    def __len__(self):
-        return len(self.images)
-
-    def __getitem__(self, index):
-        image = self.images[index].to(torch.float32).div(255).view(1, 28, 28)
-        return image, self.labels[index].long()
-
-
-@MnistDataset.misconception(
-    title="The pixels are still bytes",
-    why="A layer holds float32 and will not be multiplied with uint8. The error comes later, in the network, "
-    "and names two dtypes instead of this line.",
-    next="Turn the bytes into floats, and 255 into 1.",
-    link="milestone-1-the-bytes",
-)
-class PixelsAsBytes(Dataset):
-    def __init__(self, images_path, labels_path):
-        self.images = read_idx(gzip.decompress(images_path.read_bytes()))
-        self.labels = read_idx(gzip.decompress(labels_path.read_bytes()))
-
-    def __len__(self):
-        return len(self.labels)
-
-    def __getitem__(self, index):
-        image = self.images[index]
-        label = int(self.labels[index])
-        return image[None], label
-
-
-@MnistDataset.misconception(
-    title="The pixels run to 255",
-    why="`.float()` changes the dtype and keeps the values. Inputs a hundred times larger than the initial "
-    "weights expect make the first losses huge and the first steps wild.",
-    next="Divide, so that white is 1.",
-    link="milestone-1-the-bytes",
-)
-class PixelsTo255(Dataset):
-    def __init__(self, images_path, labels_path):
-        self.images = read_idx(gzip.decompress(images_path.read_bytes()))
-        self.labels = read_idx(gzip.decompress(labels_path.read_bytes()))
-
-    def __len__(self):
-        return len(self.labels)
-
-    def __getitem__(self, index):
-        image = self.images[index].float()
-        label = int(self.labels[index])
-        return image[None], label
-
-
-@MnistDataset.misconception(
-    title="The channel axis is missing",
-    why="Layers for pictures expect (channels, rows, columns), and a grey picture has one channel. Without it a "
-    "batch is (B, 28, 28), and a convolution takes B for the number of channels.",
-    next="Put an axis of length 1 in front of the image.",
-    link="milestone-1-the-bytes",
-)
-class NoChannel(Dataset):
-    def __init__(self, images_path, labels_path):
-        self.images = read_idx(gzip.decompress(images_path.read_bytes()))
-        self.labels = read_idx(gzip.decompress(labels_path.read_bytes()))
-
-    def __len__(self):
-        return len(self.labels)
-
-    def __getitem__(self, index):
-        image = self.images[index].float() / 255
-        label = int(self.labels[index])
-        return image, label
-
-
-@MnistDataset.misconception(
-    title="The channel axis came last",
-    why="Image files keep the channels last, PyTorch's layers want them first: (1, 28, 28), not (28, 28, 1).",
-    next="The new axis belongs in front.",
-    link="milestone-1-the-bytes",
-)
-class ChannelLast(Dataset):
-    def __init__(self, images_path, labels_path):
-        self.images = read_idx(gzip.decompress(images_path.read_bytes()))
-        self.labels = read_idx(gzip.decompress(labels_path.read_bytes()))
-
-    def __len__(self):
-        return len(self.labels)
-
-    def __getitem__(self, index):
-        image = self.images[index].float() / 255
-        label = int(self.labels[index])
-        return image[..., None], label
-
-
-@MnistDataset.misconception(
-    title="The label is still a byte",
-    why="The labels lie in the file as uint8, and a tensor taken out of them stays uint8. A loader that stacks "
-    "them gives a uint8 batch. A loss that indexes with its labels wants int64.",
-    next="Turn the label into a plain Python number.",
-    link="milestone-1-the-bytes",
-)
-class LabelAsByte(Dataset):
-    def __init__(self, images_path, labels_path):
-        self.images = read_idx(gzip.decompress(images_path.read_bytes()))
-        self.labels = read_idx(gzip.decompress(labels_path.read_bytes()))
-
-    def __len__(self):
-        return len(self.labels)
-
-    def __getitem__(self, index):
-        image = self.images[index].float() / 255
-        label = self.labels[index]
-        return image[None], label
-
-
-@MnistDataset.misconception(
-    title="The label is a float",
-    why="A label is the number of a class, not a quantity. Python floats are stacked to float64, and "
-    "cross-entropy refuses such labels.",
-    next="A class number is an int.",
-    link="milestone-1-the-bytes",
-)
-class LabelAsFloat(Dataset):
-    def __init__(self, images_path, labels_path):
-        self.images = read_idx(gzip.decompress(images_path.read_bytes()))
-        self.labels = read_idx(gzip.decompress(labels_path.read_bytes()))
-
-    def __len__(self):
-        return len(self.labels)
-
-    def __getitem__(self, index):
-        image = self.images[index].float() / 255
-        label = float(self.labels[index])
-        return image[None], label
-
-
-@MnistDataset.misconception(
-    title="Label and image in the wrong order",
-    why="Every loop in this course reads `for images, labels in …`. With the two exchanged, the network gets "
-    "the answers as its input.",
-    next="The image comes first.",
-    link="milestone-1-the-bytes",
-)
-class LabelFirst(Dataset):
-    def __init__(self, images_path, labels_path):
-        self.images = read_idx(gzip.decompress(images_path.read_bytes()))
-        self.labels = read_idx(gzip.decompress(labels_path.read_bytes()))
-
-    def __len__(self):
-        return len(self.labels)
-
-    def __getitem__(self, index):
-        image = self.images[index].float() / 255
-        label = int(self.labels[index])
-        return label, image[None]
-
-
-@MnistDataset.misconception(
-    title="Counted pixels instead of images",
-    why="`numel()` counts every number in the tensor. A loader asks `len(dataset)` for the indices it may draw "
-    "and would ask for images that do not exist.",
-    next="How long is axis 0?",
-    link="milestone-1-the-bytes",
-)
-class CountedPixels(Dataset):
-    def __init__(self, images_path, labels_path):
-        self.images = read_idx(gzip.decompress(images_path.read_bytes()))
-        self.labels = read_idx(gzip.decompress(labels_path.read_bytes()))
-
-    def __len__(self):
-        return self.images.numel()
-
-    def __getitem__(self, index):
-        image = self.images[index].float() / 255
-        label = int(self.labels[index])
-        return image[None], label
-
-
-@MnistDataset.misconception(
-    title="The same image whatever the index",
-    why="The index is not used, so every draw gives image 0. A network trains on it without complaint and learns "
-    "one picture.",
-    next="Use `index` for the image and for the label.",
-    link="milestone-1-the-bytes",
-)
-class AlwaysTheFirst(Dataset):
-    def __init__(self, images_path, labels_path):
-        self.images = read_idx(gzip.decompress(images_path.read_bytes()))
-        self.labels = read_idx(gzip.decompress(labels_path.read_bytes()))
-
-    def __len__(self):
-        return len(self.labels)
-
-    def __getitem__(self, index):
-        image = self.images[0].float() / 255
-        label = int(self.labels[0])
-        return image[None], label
-
-
-@MnistDataset.misconception(
-    title="Each reading darkens the stored image",
-    why="`self.images[index]` is a view, and `/=` writes through it into the data set. The first epoch sees the "
-    "right picture, the second one divided by 255 twice, and soon everything is black.",
-    next="Divide with `/`, which makes a new tensor.",
-    link="milestone-1-the-bytes",
-    shows="image 2, read again",
-)
-class DividedInPlace(Dataset):
-    def __init__(self, images_path, labels_path):
-        self.images = read_idx(gzip.decompress(images_path.read_bytes())).float()
-        self.labels = read_idx(gzip.decompress(labels_path.read_bytes()))
-
-    def __len__(self):
-        return len(self.labels)
-
-    def __getitem__(self, index):
-        image = self.images[index]
-        image /= 255
-        label = int(self.labels[index])
-        return image[None], label
-
-
-class FromFiles(Dataset):
-    """Hold the two files, as the order asks, and count the labels; what an item is, is still open."""
-
-    def __init__(self, images_path, labels_path):
-        self.images = read_idx(gzip.decompress(images_path.read_bytes()))
-        self.labels = read_idx(gzip.decompress(labels_path.read_bytes()))
-
-    def __len__(self):
-        return len(self.labels)
-
-
-@MnistDataset.misconception(
-    title="Each picture divided by its own brightest pixel",
-    why="The scale of a byte is fixed: 255 is white. A grey picture, divided by its own maximum, becomes as bright as all "
-    "the others, and a 1 in the result no longer means white.",
-    next="Divide by the largest value that a byte can have.",
-    link="milestone-1-the-bytes",
-)
-class ByTheImagesMaximum(FromFiles):
-    def __getitem__(self, index):
-        image = self.images[index].float()
-        label = int(self.labels[index])
-        return image[None] / image.max(), label
-
-
-@MnistDataset.misconception(
-    title="The pixels divided by the brightest of the file",
-    why="MNIST's training file happens to hold a 255, so there it looks right. In a file of grey pictures another pixel is "
-    "the brightest, and the same byte becomes another number.",
-    next="Divide by the largest value that a byte can have.",
-    link="milestone-1-the-bytes",
-)
-class ByTheFilesMaximum(FromFiles):
-    def __getitem__(self, index):
-        image = self.images[index].float() / self.images.max()
-        label = int(self.labels[index])
-        return image[None], label
-
-
-@MnistDataset.misconception(
-    title="Each picture stretched from its darkest to its brightest pixel",
-    why="0 is due where the byte is 0, and 1 where it is 255. Stretching moves both ends of every picture, so that grey "
-    "becomes black or white.",
-    next="Divide by the largest value that a byte can have, and subtract nothing.",
-    link="milestone-1-the-bytes",
-)
-class StretchedImage(FromFiles):
-    def __getitem__(self, index):
-        image = self.images[index].float()
-        image = (image - image.min()) / (image.max() - image.min())
-        label = int(self.labels[index])
-        return image[None], label
-
-
-@MnistDataset.misconception(
-    title="The files are read again for every item",
-    why="For each single picture the whole file is read and unpacked again, 60,000 times in one epoch. And the data set "
-    "breaks as soon as the files are moved.",
-    next="Read both files in `__init__`, and keep what they hold.",
-    link="milestone-1-the-bytes",
-    shows="the files are read once, when the data set is made",
-)
-class ReadEveryTime(Dataset):
-    def __init__(self, images_path, labels_path):
-        self.paths = images_path, labels_path
-
-    def __len__(self):
-        return len(read_idx(gzip.decompress(self.paths[1].read_bytes())))
-
-    def __getitem__(self, index):
-        images, labels = (read_idx(gzip.decompress(path.read_bytes())) for path in self.paths)
-        return images[index][None] / 255, int(labels[index])
-
+from firstlight.checking import exercise
+from firstlight.datasets import load_mnist
 
 # Three sets ---------------------------------------------------------------------------------------
 
@@ -729,11 +46,14 @@ class ReadEveryTime(Dataset):
 def split(images: torch.Tensor, labels: torch.Tensor, held_out: int, seed: int):
     """Set some examples apart for validation.
 
-    images: (N, …). labels: (N,). held_out: how many examples to set apart, perhaps 0. seed: an int.
-    Returns two pairs: (training images, training labels), (validation images, validation labels).
-    Which examples are held out is drawn at random. Every example lands in exactly one part, and
-    image and label stay together. The same seed gives the same split, another seed another one,
-    and the global random numbers are left alone.
+    images: (N, …). labels: (N,). Both stay as they are. held_out: how many examples to set apart,
+    from 0 to N; a part may be empty. seed: an int, 0 or more.
+    Returns two pairs of tensors: (training images, training labels), (validation images, validation
+    labels), each image and label with the shape, dtype and values that it came with.
+    Which examples are held out is drawn at random, and any example may be. Every example lands in
+    exactly one part, and image and label stay together. The same seed gives the same two pairs, in
+    the same order, another seed another split. The random numbers that a whole program shares
+    (PyTorch's, NumPy's and Python's) are left alone.
     """
     # solution:
     generator = torch.Generator().manual_seed(seed)
@@ -752,7 +72,18 @@ def form(value):
     return "a tensor" if isinstance(value, torch.Tensor) else type(value).__name__
 
 
-PAIRS = "((a tensor, a tensor), (a tensor, a tensor))"
+def pairs_form(parts, images, labels):
+    """Describe what a split gives back: `((images, labels), (images, labels))` is due."""
+    if isinstance(parts, tuple | list):
+        return "(" + ", ".join(pairs_form(part, images, labels) for part in parts) + ")"
+    if not isinstance(parts, torch.Tensor):
+        return form(parts)
+    if parts.dim() == images.dim() and parts.shape[1:] == images.shape[1:]:
+        return "images"
+    return "labels" if parts.dim() == 1 else f"a tensor of shape {tuple(parts.shape)}"
+
+
+PAIRS = "((images, labels), (images, labels))"
 
 
 def seed_the_world(seed):
@@ -773,72 +104,125 @@ def next_of_the_world():
 
 @split.drive
 def split_and_count(answer, images, labels, held_out, seed):
+    given = images.clone(), labels.clone()
     seed_the_world(99 + seed)
     due_next = next_of_the_world()
     seed_the_world(99 + seed)
     parts = answer(images, labels, held_out, seed)
-    if form(parts) != PAIRS:
-        return {"what comes back": form(parts)}
-    if parts[0][1].dim() != 1:
-        return {"what comes back": "((images, images), (labels, labels))"}
+    seen = {"what comes back": pairs_form(parts, *given)}
+    if seen["what comes back"] != PAIRS:
+        return seen
     comes_next = next_of_the_world()
     changed = [name for name in due_next if comes_next[name] != due_next[name]]
-    (kept, kept_labels), (apart, apart_labels) = parts
-    trained = {int(image.flatten()[0]) for image in kept}  # each image carries its own number
-    held = {int(image.flatten()[0]) for image in apart}
-    (again, _), _ = answer(images, labels, held_out, seed)
-    all_kept = True
-    others = [answer(images, labels, held_out, seed + more)[1][0] for more in (1, 10, 100)]
-    where = places(sorted(held), len(images))
-    with suppress(Exception):  # to refuse is no mistake, to give all away is one
-        all_kept = len(answer(images, labels, 0, seed)[0][0]) == len(images)
+    seen["the dtypes of the images and the labels"] = dtypes_of(parts)
+    trained, held = (numbers_of(pair[0], given[0]) for pair in parts)
+    seen["the number of images that are none of those given"] = (trained + held).count(-1)
+    if -1 in trained + held:
+        return seen
+    again = answer(*(tensor.clone() for tensor in given), held_out, seed)
+    most = len(images) - 1
     return {
-        "what comes back": form(parts),
-        "the number of training images": len(kept),
-        "the number of validation images": len(apart),
-        "the number of images in both parts": len(trained & held),
-        "the number of images in neither part": len(images) - len(trained | held),
-        "each image still has its own label": all(
-            torch.equal(own, pictures.flatten(1)[:, 0] % 10)
-            for pictures, own in ((kept, kept_labels), (apart, apart_labels))
+        **seen,
+        "the number of training images": len(trained),
+        "the number of validation images": len(held),
+        "the number of images in both parts": len(set(trained) & set(held)),
+        "the number of images in neither part": len(images) - len(set(trained + held)),
+        "each image still has its own label": labels_belong(parts, *given),
+        "where the validation images lie in the file": places(sorted(held), len(images)),
+        "the same seed holds out the same images": set(held) == held_numbers(again, given[0]),
+        "the same seed gives the same order": all(
+            torch.equal(one, other)
+            for pair, same in zip(parts, again, strict=True)
+            for one, other in zip(pair, same, strict=True)
         ),
-        "where the validation images lie in the file": where,
-        "the same seed gives the same split": torch.equal(kept, again),
-        "another seed gives another split": not any(torch.equal(apart, one) for one in others),
-        "with nothing held out, all images are for training": all_kept,
+        "the number of different splits from 5 seeds": len(
+            {
+                frozenset(held_numbers(answer(*given, held_out, seed + more), given[0]))
+                for more in (0, 1, 10, 42, 100)
+            }
+        ),
+        "any image may be held out": any(  # with all but one held out, which one is left?
+            held_numbers(answer(*given, most, seed + more), given[0])
+            != held_numbers(answer(*given, most, seed), given[0])
+            for more in range(1, 6)
+        ),
+        "the case held_out = 0": extreme(answer, *given, 0, seed),
+        "the case held_out = N": extreme(answer, *given, len(images), seed),
         "shared random numbers that the split changed": ", ".join(changed) or "none",
     }
 
 
+def dtypes_of(parts):
+    """Name the dtypes of both pairs, once if they are the same."""
+    pairs = [" and ".join(str(t.dtype).removeprefix("torch.") for t in pair) for pair in parts]
+    return pairs[0] if pairs[0] == pairs[1] else f"{pairs[0]}, for validation {pairs[1]}"
+
+
+def numbers_of(some, images):
+    """Find each image's place in the file by its pixels; -1 for one that is not there."""
+    places = {image.tobytes(): place for place, image in enumerate(images.numpy())}
+    some = some.detach().to("cpu", images.dtype)
+    return [places.get(image.tobytes(), -1) for image in some.numpy()]
+
+
+def held_numbers(parts, images):
+    return set(numbers_of(parts[1][0], images))
+
+
+def labels_belong(parts, images, labels):
+    """Whether every image of both parts stands beside the label it came with."""
+    return all(
+        torch.equal(own.to(labels.dtype), labels[numbers_of(pictures, images)])
+        for pictures, own in parts
+    )
+
+
+def extreme(answer, images, labels, held_out, seed):
+    """Say in words what comes of holding out nothing, or everything."""
+    try:
+        parts = answer(images.clone(), labels.clone(), held_out, seed)
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    came = pairs_form(parts, images, labels)
+    if came != PAIRS:
+        return came
+    sizes = f"{len(parts[0][0])} images for training, {len(parts[1][0])} for validation"
+    if -1 in numbers_of(torch.cat([pair[0] for pair in parts]), images):
+        return f"{sizes}, and not those that were given"
+    if not labels_belong(parts, images, labels):
+        return f"{sizes}, and not each with its own label"
+    return sizes if dtypes_of(parts) == dtypes_of([(images, labels)] * 2) else dtypes_of(parts)
+
+
 def places(held, count):
     """Say where the held-out numbers lie: at an end, in one block, at regular distances, or anywhere."""
-    gaps = [(after - before) % count for before, after in pairwise(held)]
-    if set(gaps) != {1} and len({*gaps, (held[0] - held[-1]) % count}) > 2:
-        return "anywhere"
-    if set(gaps) != {1}:
-        return "at regular distances"
-    return "at an end" if held[0] == 0 or held[-1] == count - 1 else "in one block"
+    gaps = [(after - before) % count for before, after in pairwise([*held, held[0]])]
+    if len(gaps) - gaps.count(1) <= 1:  # one block, perhaps over the end of the file
+        block = held[-1] - held[0] == len(held) - 1
+        ends = {0: "at the beginning", count - len(held): "at the end"}
+        return ends.get(held[0], "in one block") if block else "in one block"
+    return "anywhere" if len(set(gaps)) > 2 else "at regular distances"
 
 
-def numbered_images(count):
-    """Make images that carry their own number in every pixel, and labels that follow from it."""
-    numbers = torch.arange(count)
-    return numbers.reshape(-1, 1, 1).expand(-1, 2, 2).clone(), numbers % 10
+def some_images(g, count, *shape, dtype=torch.uint8):
+    """Make images that all differ, and labels from 0 to 9."""
+    images = torch.randint(0, 256, (count, *shape), generator=g, dtype=torch.uint8)
+    return images.to(dtype), torch.arange(count) % 10
 
 
 @split.probe
 def forty_images(g):
-    return *numbered_images(40), 12, 3
+    return *some_images(g, 40, 3, 4), 12, 3
 
 
 @split.probe
 def ninety_images(g):
-    return *numbered_images(90), 15, 0
+    return *some_images(g, 90, 1, 4, 3, dtype=torch.float32), 15, 0
 
 
 @split.probe
 def half_and_half(g):
-    return *numbered_images(60), 30, 7
+    return *some_images(g, 60, 5, 5), 30, 7
 
 
 @split.alternative("`random_split` draws the same kind of split; its subsets know their indices.")
@@ -859,9 +243,10 @@ def with_a_mask(images, labels, held_out, seed):
 
 
 @split.misconception(
-    title="Cut the end off without shuffling",
-    why="The last examples are a fair sample only if the file is in random order. Files are often sorted, by class or "
-    "by who wrote the digits, and then the validation set asks about other things than were learned.",
+    title="The end cut off",
+    why="The same examples are held out whatever the seed says: the last ones. They are a fair sample only if the file is in "
+    "random order. Files are often sorted, by class or by who wrote the digits, and then the validation set asks about "
+    "other things than were learned.",
     next="Draw a random order first, then cut.",
     link="milestone-2-three-sets-that-never-mix",
 )
@@ -871,10 +256,23 @@ def cut_the_end_off(images, labels, held_out, seed):
 
 
 @split.misconception(
-    title="Images and labels were shuffled apart",
-    why="Two permutations are two different orders: each image gets some other image's label. The network can "
-    "then learn nothing but the average digit, and no error tells you.",
-    next="Index both tensors with one and the same permutation.",
+    title="The beginning cut off",
+    why="The same examples are held out whatever the seed says: the first ones. They are a fair sample only if the file is in "
+    "random order. Files are often sorted, by class or by who wrote the digits, and then the validation set asks about "
+    "other things than were learned.",
+    next="Draw a random order first, then cut.",
+    link="milestone-2-three-sets-that-never-mix",
+    shows="where the validation images lie in the file",
+)
+def cut_the_beginning_off(images, labels, held_out, seed):
+    return (images[held_out:], labels[held_out:]), (images[:held_out], labels[:held_out])
+
+
+@split.misconception(
+    title="Images and labels stand in different orders",
+    why="An image and its label belong together by their place alone. Where the two tensors are not put in the same order, an "
+    "image gets some other image's label. A network can then learn little but the average digit, and no error tells you.",
+    next="Index both tensors with one and the same permutation, in both parts.",
     link="milestone-2-three-sets-that-never-mix",
 )
 def shuffled_apart(images, labels, held_out, seed):
@@ -913,14 +311,25 @@ def drawn_twice(images, labels, held_out, seed):
     return (images[kept], labels[kept]), (images[apart], labels[apart])
 
 
-@split.misconception(
-    title="Drew with replacement",
-    why="`randint` may draw the same index twice. Some images are doubled, some are lost, and some land on both "
-    "sides of the cut.",
-    next="`randperm` draws every index exactly once.",
-    link="milestone-2-three-sets-that-never-mix",
-    shows="the number of images in neither part",
-)
+REPLACED = {
+    "title": "Drew with replacement",
+    "why": "`randint` may draw the same index twice. Then an image is doubled, and another one that should be there is "
+    "not.",
+    "next": "`randperm` draws every index exactly once.",
+    "link": "milestone-2-three-sets-that-never-mix",
+}
+
+
+@split.misconception(**REPLACED)
+def held_out_with_replacement(images, labels, held_out, seed):
+    generator = torch.Generator().manual_seed(seed)
+    apart = torch.randint(len(images), (held_out,), generator=generator)
+    kept = torch.ones(len(images), dtype=torch.bool)
+    kept[apart] = False
+    return (images[kept], labels[kept]), (images[apart], labels[apart])
+
+
+@split.misconception(**REPLACED, shows="the number of images in neither part")
 def drawn_with_replacement(images, labels, held_out, seed):
     generator = torch.Generator().manual_seed(seed)
     order = torch.randint(len(images), (len(images),), generator=generator)
@@ -973,11 +382,11 @@ def seeded_numpys_world(images, labels, held_out, seed):
 
 @split.misconception(
     title="Another split in every run",
-    why="Without the seed each run holds out other images. A network trained yesterday and examined today has "
+    why="The draw does not follow the seed alone, so each run holds out other images. A network trained yesterday and examined today has "
     "seen most of today's validation images.",
     next="Make a generator from `seed` and let `randperm` use it.",
     link="milestone-2-three-sets-that-never-mix",
-    shows="the same seed gives the same split",
+    shows="the same seed holds out the same images",
 )
 def ignored_the_seed(images, labels, held_out, seed):
     order = torch.randperm(len(images))
@@ -1000,12 +409,28 @@ def seeded_pythons_world(images, labels, held_out, seed):
 
 
 @split.misconception(
+    title="The order comes from everybody's random numbers",
+    why="The seed decides which images are held out. The order of the training images is drawn from the random numbers that "
+    "the whole program shares: it is another one in every run, and whatever else draws from them is changed.",
+    next="Draw everything that is random here from your own generator.",
+    link="milestone-2-three-sets-that-never-mix",
+    shows="the same seed gives the same order",
+)
+def shuffled_once_more(images, labels, held_out, seed):
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(images), generator=generator)
+    apart, kept = order[:held_out], order[held_out:]
+    kept = kept[torch.randperm(len(kept))]
+    return (images[kept], labels[kept]), (images[apart], labels[apart])
+
+
+@split.misconception(
     title="The same split whatever the seed",
-    why="A seed that is written into the function, or a generator that is never given one, repeats one and the same split "
-    "for ever. Nobody can ask for a second one to see how much depends on the choice.",
+    why="Every seed gives one and the same split: a seed is written into the function, or a generator is never given one. "
+    "Nobody can ask for a second split to see how much depends on the choice.",
     next="Give the generator the `seed` that was passed in.",
     link="milestone-2-three-sets-that-never-mix",
-    shows="another seed gives another split",
+    shows="the number of different splits from 5 seeds",
 )
 def always_the_same_split(images, labels, held_out, seed):
     generator = torch.Generator().manual_seed(42)
@@ -1051,7 +476,7 @@ def every_kth(images, labels, held_out, seed):
     "Then nothing is left to train on.",
     next="Cut at a place that is counted from the front.",
     link="milestone-2-three-sets-that-never-mix",
-    shows="with nothing held out, all images are for training",
+    shows="the case held_out = 0",
 )
 def counted_from_the_end(images, labels, held_out, seed):
     generator = torch.Generator().manual_seed(seed)
@@ -1114,11 +539,10 @@ def standardise(images: torch.Tensor, train_images: torch.Tensor) -> torch.Tenso
 
 @standardise.drive
 def standardise_twice(answer, images, train_images):
-    other = train_images // 2  # another training set, and a darker one
-    return {
-        "result": answer(images, train_images),
-        "the result for another training set": answer(images, other),
-    }
+    seen = {"result": answer(images, train_images)}
+    if len(train_images) < 1000:  # another training set, and a darker one
+        seen["the result for another training set"] = answer(images, train_images // 2)
+    return seen
 
 
 def pictures(g, count, brightest):
@@ -1148,8 +572,13 @@ def the_training_set_itself(g):
 
 @standardise.probe
 def a_training_set_that_grows_brighter(g):
-    dark, bright = pictures(g, 1000, 40), pictures(g, 90, 256)
+    dark, bright = pictures(g, 200, 40).repeat(25, 1, 1), pictures(g, 90, 256)
     return pictures(g, 2, 256), torch.cat([dark, bright])
+
+
+@standardise.probe
+def one_image(g):
+    return pictures(g, 1, 200), pictures(g, 30, 256)
 
 
 @standardise.alternative(
@@ -1308,6 +737,32 @@ def only_scaled(images, train_images):
 
 
 @standardise.misconception(
+    title="Bytes wrapped round below 0",
+    why="A byte minus a whole number is a byte, and bytes know no negative numbers: 0 minus 33 comes out as 223. Dark pixels "
+    "turn bright. And a mean without its fraction is not the mean.",
+    next="Make floats of the pixels before anything is subtracted.",
+    link="milestone-2-three-sets-that-never-mix",
+)
+def bytes_wrapped(images, train_images):
+    train_pixels = train_images.float()
+    centred = images - int(train_pixels.mean())
+    return (centred / train_pixels.std())[:, None]
+
+
+@standardise.misconception(
+    title="One image loses its axis",
+    why="`squeeze` removes every axis of length 1. With a single image that is the first axis, the one that counts images: "
+    "(28, 1, 28) comes back instead of (1, 1, 28, 28).",
+    next="Put the channel axis in, and take none away.",
+    link="milestone-2-three-sets-that-never-mix",
+)
+def one_image_squeezed(images, train_images):
+    train_pixels = train_images / 255
+    centred = (images / 255 - train_pixels.mean()).squeeze()
+    return (centred / train_pixels.std())[:, None]
+
+
+@standardise.misconception(
     title="Centred, but not scaled",
     why="The mean is 0 now, the standard deviation is not yet 1.",
     next="One division is missing.",
@@ -1384,9 +839,12 @@ def without_channel(images, train_images):
 def cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Compute the mean cross-entropy of logits, without a loss function of PyTorch's.
 
-    logits: (N, C), any numbers, also very large ones. labels: (N,) int64, from 0 to C - 1.
-    Returns a tensor without axes: the mean over the rows of minus the log of the probability that
-    softmax gives to the row's label. It can be trained on: `backward` leads from it to the logits.
+    logits: float32 (N, C), any numbers, also very large ones. labels: int64 (N,), from 0 to C - 1.
+    Both stay as they are. `softmax`, `log_softmax` and `logsumexp` are no loss functions: use what
+    you like of them.
+    Returns a float32 tensor without axes: the mean over the rows of minus the log of the
+    probability that softmax gives to the row's label. It is right for very large logits, too. It
+    can be trained on: `backward` leads from it to the logits.
     """
     # solution:
     log_probabilities = logits - logits.logsumexp(1, keepdim=True)
@@ -1425,14 +883,19 @@ class LossOperations(TorchDispatchMode):
 
 
 def size_of(loss, due):
-    """Say of the loss of huge logits whether it is right, and if not, where it went."""
+    """Say of the loss of huge logits whether it is right, and if not, where it went.
+
+    A difference of float32 logits near 1000 is exact to 6e-5.
+    """
     if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
         return form(loss)
-    loss = loss.detach().double()
-    if torch.allclose(loss, due, rtol=1e-7):
+    loss, due = loss.detach().double(), due.double()
+    if torch.allclose(loss, due, rtol=1e-5, atol=2e-4):
         return f"{due.item():g}"
     if not loss.isfinite():
         return {"nan": "NaN", "inf": "infinite"}.get(str(loss.item()), "minus infinity")
+    if loss.abs() < 1e-3:
+        return "next to 0"
     return "too small" if loss < due else "too large"
 
 
@@ -1459,25 +922,25 @@ def ask_for_a_loss(answer, logits, labels):
 
 @cross_entropy.probe
 def two_rows(g):
-    logits = torch.tensor([[2.0, 0.0, -1.0], [0.5, 0.25, 0.0]], dtype=torch.float64)
+    logits = torch.tensor([[2.0, 0.0, -1.0], [0.5, 0.25, 0.0]])
     return logits, torch.tensor([0, 1])
 
 
 @cross_entropy.probe
 def as_many_rows_as_classes(g):
-    logits = 2 * torch.rand(4, 4, generator=g, dtype=torch.float64)
+    logits = 2 * torch.rand(4, 4, generator=g)
     return logits, torch.tensor([2, 0, 3, 2])
 
 
 @cross_entropy.probe
 def sure_and_right(g):  # exp(1000) is infinite
     rows = [[1000.0, 999.0, 0.0], [-800.0, 0.0, 900.0], [-5.0, -6.0, 0.0]]
-    return torch.tensor(rows, dtype=torch.float64), torch.tensor([1, 2, 2])
+    return torch.tensor(rows), torch.tensor([1, 2, 2])
 
 
 @cross_entropy.probe
-def sure_and_wrong(g):  # exp(-1400) is 0
-    logits = torch.tensor([[0.0, -1000.0, 400.0], [300.0, 1.0, 0.0]], dtype=torch.float64)
+def sure_and_wrong(g):  # exp(-60000) is 0
+    logits = torch.tensor([[0.0, -20_000.0, 40_000.0], [300.0, 1.0, 0.0]])
     return logits, torch.tensor([1, 0])
 
 
@@ -1521,8 +984,9 @@ def asked_pytorch(logits, labels):
 
 @cross_entropy.misconception(
     title="The loss of a sure mistake is capped",
-    why="`clamp`, a small number added before the log, or one put in the place of infinity keeps the loss finite. It also "
-    "keeps it from growing: beyond the cap a worse mistake costs no more, and there is hardly a gradient to learn from.",
+    why="Something keeps the loss finite: a `clamp`, a small number added before the log, or a number in the place of infinity. "
+    "It also keeps the loss from growing: beyond the cap a worse mistake costs no more, and there is hardly a gradient to "
+    "learn from.",
     next="Work with logs from the start, and nothing has to be saved.",
     link="milestone-4-loss-and-accuracy",
 )
@@ -1530,6 +994,19 @@ def floored(logits, labels):
     log_probabilities = logits.softmax(1).clamp(min=1e-12).log()
     picked = log_probabilities[torch.arange(len(labels)), labels]
     return -picked.mean()
+
+
+@cross_entropy.misconception(
+    title="The worst mistakes are left out",
+    why="Rows whose loss became infinite are thrown away. These are the rows in which the network is sure and wrong, so it is "
+    "never told about its worst mistakes.",
+    next="Work with logs from the start, and no loss becomes infinite.",
+    link="milestone-4-loss-and-accuracy",
+)
+def left_out_the_worst(logits, labels):
+    log_probabilities = logits.softmax(1).log()
+    picked = log_probabilities[torch.arange(len(labels)), labels]
+    return -picked[picked.isfinite()].mean()
 
 
 @cross_entropy.misconception(
@@ -1738,16 +1215,6 @@ def add_up_to_one(logits):
     return torch.allclose(logits.sum(-1), torch.ones(()), atol=1e-4)
 
 
-def watch_modes(network, modes, gradients):
-    """Note at every forward pass whether the network is in training mode and its result is recorded."""
-
-    def note(module, inputs, output):
-        modes.append(module.training)
-        gradients.append(output.requires_grad)
-
-    network.register_forward_hook(note)
-
-
 def loader_of(images, labels, batch_size):
     return DataLoader(TensorDataset(images, labels), batch_size=batch_size)
 
@@ -1768,944 +1235,9 @@ def running_statistics(network):
     return torch.cat([buffer.flatten() for buffer in kept])
 
 
-@exercise(
-    level="independent",
-    minutes=12,
-    why="eval() for the layers, no_grad() for the memory, and sums over images instead of means over batches, so that "
-    "a short last batch weighs what it should.",
-    hints=(
-        "Two switches before the loop: one for the layers, one for the gradients. They are different things.",
-        "Keep three running sums: of the losses of all images, of the right answers, and of the images seen.",
-        "A batch's loss is a mean. Times the batch's size it is the sum over its images.",
-    ),
-)
-def score(model: nn.Module, loader: DataLoader) -> tuple[float, float]:
-    """Measure a network on a whole data set.
-
-    model: (B, …) -> logits (B, C). loader: gives (images, labels) batches; the last may be short.
-    Returns the mean cross-entropy over all images and the fraction of right answers, two floats.
-    The network runs in eval mode, and no gradients are recorded. In which mode it is handed back is
-    up to you; otherwise it stays as it is.
-    """
-    # solution:
-    model.eval()
-    total, right, seen = 0.0, 0, 0
-    with torch.no_grad():
-        for images, labels in loader:
-            logits = model(images)
-            total += F.cross_entropy(logits, labels).item() * len(labels)
-            right += (logits.argmax(1) == labels).sum().item()
-            seen += len(labels)
-    return total / seen, right / seen
-    # end solution
-
-
-@score.drive
-def score_and_watch(answer, model, loader):
-    modes, gradients = [], []
-    watch_modes(model, modes, gradients)
-    before, seed = running_statistics(model), 77_003
-    torch.manual_seed(seed)
-    plain = nn.Linear(4, 3)
-    result = answer(model, loader)
-    images, labels = loader.dataset.tensors
-    answer(plain, loader_of(images.float(), labels, 4))
-    shape = [type(part).__name__ for part in result] if isinstance(result, tuple | list) else None
-    loss, accuracy = result if shape and len(shape) == 2 else (result, None)
-    return {
-        "the mean loss": loss,
-        "the accuracy": accuracy,
-        "the network runs in eval mode": bool(modes) and not any(modes),
-        "no gradients are recorded": bool(modes) and not any(gradients),
-        "BatchNorm's running statistics stay": torch.equal(before, running_statistics(model)),
-        "the two numbers are Python floats": all(isinstance(n, float) for n in (loss, accuracy)),
-        "the weights keep their dtype": plain.weight.dtype == torch.float32,
-        "the weights can still be trained": all(p.requires_grad for p in model.parameters()),
-        "the shared random numbers are left alone": torch.initial_seed() == seed,
-    }
-
-
-def network_with_dropout(g):
-    network = nn.Sequential(
-        nn.Linear(4, 6), nn.BatchNorm1d(6), nn.ReLU(), nn.Dropout(0.4), nn.Linear(6, 3)
-    )
-    return fill(network.double(), g).train()
-
-
-@score.probe
-def a_short_last_batch(g):
-    return network_with_dropout(g), random_loader(g, 10, 4)
-
-
-@score.probe
-def a_very_short_last_batch(g):
-    return network_with_dropout(g), random_loader(g, 21, 5)
-
-
-@score.probe
-def batches_as_long_as_the_classes(g):  # where argmax(0) has the right shape
-    return network_with_dropout(g), random_loader(g, 12, 3)
-
-
-@score.alternative("`inference_mode` is a stricter `no_grad`; a sum needs no weighting.")
-def with_inference_mode(model, loader):
-    model.eval()
-    total, right, seen = 0.0, 0, 0
-    with torch.inference_mode():
-        for images, labels in loader:
-            logits = model(images)
-            total += F.cross_entropy(logits, labels, reduction="sum").item()
-            right += int((logits.argmax(dim=1) == labels).sum())
-            seen += images.shape[0]
-    return total / seen, right / seen
-
-
-@score.alternative("Collect everything first; fine for a set that fits into memory.")
-@torch.no_grad()
-def all_at_once(model, loader):
-    was_training = model.training
-    model.eval()
-    batches = [(model(images), labels) for images, labels in loader]
-    model.train(was_training)
-    logits = torch.cat([batch for batch, _ in batches])
-    labels = torch.cat([batch for _, batch in batches])
-    accuracy = (logits.argmax(1) == labels).double().mean().item()
-    return F.cross_entropy(logits, labels).item(), accuracy
-
-
-@score.misconception(
-    title="Evaluated in training mode",
-    why="Dropout goes on dropping, so the numbers change from run to run, and BatchNorm normalises by the batch and "
-    "moves its running statistics: the network learns from the images it is examined on. `no_grad()` does not "
-    "turn any of this off.",
-    next="One call before the loop puts all layers into the other mode.",
-    link="milestone-6-batchnorm-and-dropout",
-    shows="the network runs in eval mode",
-)
-def left_in_training_mode(model, loader):
-    total, right, seen = 0.0, 0, 0
-    with torch.no_grad():
-        for images, labels in loader:
-            logits = model(images)
-            total += F.cross_entropy(logits, labels).item() * len(labels)
-            right += (logits.argmax(1) == labels).sum().item()
-            seen += len(labels)
-    return total / seen, right / seen
-
-
-@score.misconception(
-    title="Recorded gradients nobody needs",
-    why="`eval()` changes how layers behave and leaves autograd on. Every batch builds a graph and keeps its "
-    "activations: on a large network that is the memory that is missing.",
-    next="Put the loop under `torch.no_grad()`.",
-    link="milestone-4-loss-and-accuracy",
-    shows="no gradients are recorded",
-)
-def with_gradients(model, loader):
-    model.eval()
-    total, right, seen = 0.0, 0, 0
-    for images, labels in loader:
-        logits = model(images)
-        total += F.cross_entropy(logits, labels).item() * len(labels)
-        right += (logits.argmax(1) == labels).sum().item()
-        seen += len(labels)
-    return total / seen, right / seen
-
-
-@score.misconception(
-    title="The network was frozen",
-    why="`requires_grad_(False)` turns the weights themselves into constants, and they stay so. Nothing is recorded now, "
-    "but the next training step on this network fails or does nothing.",
-    next="Switch the recording off for these lines only: `torch.no_grad()`.",
-    link="milestone-4-loss-and-accuracy",
-    shows="the weights can still be trained",
-)
-def froze_the_network(model, loader):
-    model.eval()
-    model.requires_grad_(False)
-    total, right, seen = 0.0, 0, 0
-    for images, labels in loader:
-        logits = model(images)
-        total += F.cross_entropy(logits, labels).item() * len(labels)
-        right += (logits.argmax(1) == labels).sum().item()
-        seen += len(labels)
-    return total / seen, right / seen
-
-
-@score.misconception(
-    title="The network was left in another dtype",
-    why="`model.double()` changes the network in place, and it stays changed. The next float32 batch meets float64 weights, "
-    "and the error names two dtypes.",
-    next="Leave the network as it is, or convert the logits.",
-    link="milestone-4-loss-and-accuracy",
-    shows="the weights keep their dtype",
-)
-def left_in_double(model, loader):
-    model.eval().double()
-    total, right, seen = 0.0, 0, 0
-    with torch.no_grad():
-        for images, labels in loader:
-            logits = model(images.double())
-            total += F.cross_entropy(logits, labels).item() * len(labels)
-            right += (logits.argmax(1) == labels).sum().item()
-            seen += len(labels)
-    return total / seen, right / seen
-
-
-@score.misconception(
-    title="Tensors instead of numbers",
-    why="The sums are still tensors, and so are the two results: whoever collects one for every epoch collects tensors, "
-    "on a GPU in the GPU's memory.",
-    next="`.item()` takes the number out of a tensor.",
-    link="milestone-4-loss-and-accuracy",
-    shows="the two numbers are Python floats",
-)
-def left_as_tensors(model, loader):
-    model.eval()
-    total, right, seen = 0.0, 0, 0
-    with torch.no_grad():
-        for images, labels in loader:
-            logits = model(images)
-            total += F.cross_entropy(logits, labels) * len(labels)
-            right += (logits.argmax(1) == labels).sum()
-            seen += len(labels)
-    return total / seen, right / seen
-
-
-@score.misconception(
-    title="NumPy's single precision instead of floats",
-    why="`np.float32` prints like a float and is none: it keeps seven digits, and `json`, for one, refuses it.",
-    next="`float(…)` or `.item()` gives a Python float.",
-    link="milestone-4-loss-and-accuracy",
-    shows="the two numbers are Python floats",
-)
-def numpys_float32(model, loader):
-    model.eval()
-    total, right, seen = 0.0, 0, 0
-    with torch.no_grad():
-        for images, labels in loader:
-            logits = model(images)
-            total += F.cross_entropy(logits, labels).item() * len(labels)
-            right += (logits.argmax(1) == labels).sum().item()
-            seen += len(labels)
-    return np.float32(total / seen), np.float32(right / seen)
-
-
-@score.misconception(
-    title="Means of batches, divided by the number of images",
-    why="A batch's loss is already divided by the batch's size. Summed up and divided by the number of images, it is "
-    "divided twice, and comes out too small by about the batch's size.",
-    next="Make a sum over images of each batch's loss, before you add it.",
-    link="milestone-4-loss-and-accuracy",
-)
-def divided_twice(model, loader):
-    model.eval()
-    total, right, seen = 0.0, 0, 0
-    with torch.no_grad():
-        for images, labels in loader:
-            logits = model(images)
-            total += F.cross_entropy(logits, labels).item()
-            right += (logits.argmax(1) == labels).sum().item()
-            seen += len(labels)
-    return total / seen, right / seen
-
-
-@score.misconception(
-    title="Nothing is returned",
-    why="Both numbers are computed and then forgotten: without `return` a function gives None.",
-    next="Return the two numbers, the loss first.",
-    link="milestone-4-loss-and-accuracy",
-)
-def returned_no_score(model, loader):
-    model.eval()
-    total, right, seen = 0.0, 0, 0
-    with torch.no_grad():
-        for images, labels in loader:
-            logits = model(images)
-            total += F.cross_entropy(logits, labels).item() * len(labels)
-            right += (logits.argmax(1) == labels).sum().item()
-            seen += len(labels)
-
-
-@score.misconception(
-    title="Seeded the random numbers that all code shares",
-    why="An evaluation in eval mode draws nothing, so it needs no seed. Set after every epoch, `manual_seed` makes "
-    "each epoch shuffle and drop out in the same way as the one before.",
-    next="Leave the seed to whoever starts the training.",
-    link="milestone-4-loss-and-accuracy",
-    shows="the shared random numbers are left alone",
-)
-def seeded_for_everybody(model, loader):
-    torch.manual_seed(0)
-    model.eval()
-    total, right, seen = 0.0, 0, 0
-    with torch.no_grad():
-        for images, labels in loader:
-            logits = model(images)
-            total += F.cross_entropy(logits, labels).item() * len(labels)
-            right += (logits.argmax(1) == labels).sum().item()
-            seen += len(labels)
-    return total / seen, right / seen
-
-
-@score.misconception(
-    title="Neither eval mode nor no_grad",
-    why="Dropout and BatchNorm behave as in training, and a graph is recorded for every batch. These are two "
-    "switches, and neither does the other's work.",
-    next="Set both before the loop: the layers' mode, and gradients off.",
-    link="milestone-4-loss-and-accuracy",
-    shows="the network runs in eval mode",
-)
-def as_in_training(model, loader):
-    total, right, seen = 0.0, 0, 0
-    for images, labels in loader:
-        logits = model(images)
-        total += F.cross_entropy(logits, labels).item() * len(labels)
-        right += (logits.argmax(1) == labels).sum().item()
-        seen += len(labels)
-    return total / seen, right / seen
-
-
-@score.misconception(
-    title="The mean of the batches' losses",
-    why="Each batch's loss counts the same, also the short last one. Its few images then weigh more than the others.",
-    next="Multiply each batch's loss by its size, and divide by the number of images in the end.",
-    link="milestone-4-loss-and-accuracy",
-)
-def mean_of_batch_losses(model, loader):
-    model.eval()
-    total, right, seen = 0.0, 0, 0
-    with torch.no_grad():
-        for images, labels in loader:
-            logits = model(images)
-            total += F.cross_entropy(logits, labels).item()
-            right += (logits.argmax(1) == labels).sum().item()
-            seen += len(labels)
-    return total / len(loader), right / seen
-
-
-@score.misconception(
-    title="The mean of the batches' accuracies",
-    why="Each batch's accuracy counts the same, also the short last one. Its few images then weigh more than the others.",
-    next="Count the right answers, and divide once, by the number of images.",
-    link="milestone-4-loss-and-accuracy",
-)
-def mean_of_batch_accuracies(model, loader):
-    model.eval()
-    total, right, seen = 0.0, 0.0, 0
-    with torch.no_grad():
-        for images, labels in loader:
-            logits = model(images)
-            total += F.cross_entropy(logits, labels).item() * len(labels)
-            right += (logits.argmax(1) == labels).double().mean().item()
-            seen += len(labels)
-    return total / seen, right / len(loader)
-
-
-@score.misconception(
-    title="The means of the batches' means",
-    why="Each batch counts the same in both numbers, also the short last one. Its few images then weigh more than "
-    "the others.",
-    next="Sum over images, and divide once, by the number of images.",
-    link="milestone-4-loss-and-accuracy",
-)
-def means_of_batch_means(model, loader):
-    model.eval()
-    total, right = 0.0, 0.0
-    with torch.no_grad():
-        for images, labels in loader:
-            logits = model(images)
-            total += F.cross_entropy(logits, labels).item()
-            right += (logits.argmax(1) == labels).double().mean().item()
-    return total / len(loader), right / len(loader)
-
-
-@score.misconception(
-    title="Accuracy in per cent",
-    why="100 times too large: a fraction from 0 to 1 is due.",
-    next="Leave out the 100, and multiply when you print.",
-    link="milestone-4-loss-and-accuracy",
-)
-def in_per_cent(model, loader):
-    model.eval()
-    total, right, seen = 0.0, 0, 0
-    with torch.no_grad():
-        for images, labels in loader:
-            logits = model(images)
-            total += F.cross_entropy(logits, labels).item() * len(labels)
-            right += (logits.argmax(1) == labels).sum().item()
-            seen += len(labels)
-    return total / seen, 100 * right / seen
-
-
-@score.misconception(
-    title="Counted the right answers and did not divide",
-    why="The count depends on the size of the set. A fraction does not.",
-    next="Divide by the number of images.",
-    link="milestone-4-loss-and-accuracy",
-)
-def counted_only(model, loader):
-    model.eval()
-    total, right, seen = 0.0, 0, 0
-    with torch.no_grad():
-        for images, labels in loader:
-            logits = model(images)
-            total += F.cross_entropy(logits, labels).item() * len(labels)
-            right += (logits.argmax(1) == labels).sum().item()
-            seen += len(labels)
-    return total / seen, right
-
-
-@score.misconception(
-    title="Accuracy before loss",
-    why="Both numbers are right and stand in the wrong order. Whoever unpacks them reads a loss of 0.98 as success.",
-    next="The order asks for the loss first.",
-    link="milestone-4-loss-and-accuracy",
-)
-def accuracy_first(model, loader):
-    model.eval()
-    total, right, seen = 0.0, 0, 0
-    with torch.no_grad():
-        for images, labels in loader:
-            logits = model(images)
-            total += F.cross_entropy(logits, labels).item() * len(labels)
-            right += (logits.argmax(1) == labels).sum().item()
-            seen += len(labels)
-    return right / seen, total / seen
-
-
-@score.misconception(
-    title="Softmax before cross-entropy",
-    why="`F.cross_entropy` applies log-softmax itself. The accuracy does not change, because softmax keeps the order, "
-    "but the loss is another one.",
-    next="Give the loss the logits.",
-    link="milestone-4-loss-and-accuracy",
-)
-def loss_of_probabilities(model, loader):
-    model.eval()
-    total, right, seen = 0.0, 0, 0
-    with torch.no_grad():
-        for images, labels in loader:
-            logits = model(images).softmax(1)
-            total += F.cross_entropy(logits, labels).item() * len(labels)
-            right += (logits.argmax(1) == labels).sum().item()
-            seen += len(labels)
-    return total / seen, right / seen
-
-
-@score.misconception(
-    title="A column against a row",
-    why="With `keepdim=True` the answers are (B, 1), and (B, 1) against (B,) broadcasts to (B, B): every answer is "
-    "compared with every label. The accuracy can exceed 1.",
-    next="Print the shapes on both sides of `==`.",
-    link="milestone-4-loss-and-accuracy",
-)
-def column_against_row(model, loader):
-    model.eval()
-    total, right, seen = 0.0, 0, 0
-    with torch.no_grad():
-        for images, labels in loader:
-            logits = model(images)
-            total += F.cross_entropy(logits, labels).item() * len(labels)
-            right += (logits.argmax(1, keepdim=True) == labels).sum().item()
-            seen += len(labels)
-    return total / seen, right / seen
-
-
-@score.misconception(
-    title="Only the last batch",
-    why="The numbers are computed after the loop, where `logits` and `labels` are those of the last batch. The rest of "
-    "the set was run for nothing.",
-    next="Add up inside the loop.",
-    link="milestone-4-loss-and-accuracy",
-)
-def last_batch_only(model, loader):
-    model.eval()
-    with torch.no_grad():
-        for images, labels in loader:
-            logits = model(images)
-            right = (logits.argmax(1) == labels).double().mean().item()
-        loss = F.cross_entropy(logits, labels).item()
-    return loss, right
-
-
-# The training loop --------------------------------------------------------------------------------
-
-
-@exercise(
-    level="supported",
-    minutes=10,
-    why="Training mode first; then, for every batch, forward, loss, clear, backward, step, and the schedule's step.",
-    hints=(
-        "The five lines of a training step stand in the cell that overfits one batch. What comes around them?",
-        "Before the loop: the network's mode, and two sums. After each optimizer step: the schedule's step.",
-        "The mean loss over all images: each batch's loss times its size, divided in the end by the number of images.",
-    ),
-)
-def train_one_epoch(model: nn.Module, train_loader: DataLoader, optimizer, schedule) -> float:
-    """Train a network on every batch once.
-
-    model: (B, …) -> logits (B, C), in whatever mode. train_loader: gives (images, labels) batches.
-    optimizer: has the model's parameters. schedule: a learning rate schedule whose `step()` is
-    called after every batch. Every step follows the mean cross-entropy of its batch.
-    Returns the mean cross-entropy over all the images of the epoch, as a float, each image's loss
-    as it was when its batch came.
-    """
-    # solution:
-    model.train()
-    total, seen = 0.0, 0
-    # end solution
-    for images, labels in train_loader:
-        # solution:
-        loss = F.cross_entropy(model(images), labels)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        total += loss.item() * len(images)
-        seen += len(images)
-        # end solution
-    # solution:
-    return total / seen
-    # end solution
-
-
-@train_one_epoch.drive
-def train_and_watch(answer, model, train_loader, optimizer, schedule):
-    modes, gradients, steps = [], [], []
-    watch_modes(model, modes, gradients)
-    optimizer.register_step_post_hook(lambda *_: steps.append(1))
-    model.eval()
-    result = answer(model, train_loader, optimizer, schedule)
-    return {
-        "the network is in training mode for every batch": bool(modes) and all(modes),
-        "how often the optimizer stepped": len(steps),
-        "the weights afterwards": weights_of(model),
-        "BatchNorm's running statistics afterwards": running_statistics(model),
-        "the learning rate afterwards": optimizer.param_groups[0]["lr"],
-        "the mean loss": result,
-    }
-
-
 def network_with_norm(g):
     network = nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(5), nn.ReLU(), nn.Linear(5, 3))
     return fill(network.double(), g)
-
-
-def falling(optimizer):
-    return LambdaLR(optimizer, lambda step: 0.8**step)
-
-
-@train_one_epoch.probe
-def three_batches(g):
-    model, loader = network_with_norm(g), random_loader(g, 10, 4)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
-    return model, loader, optimizer, falling(optimizer)
-
-
-@train_one_epoch.probe
-def with_momentum(g):
-    model, loader = network_with_norm(g), random_loader(g, 17, 5)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.2, momentum=0.9)
-    return model, loader, optimizer, falling(optimizer)
-
-
-@train_one_epoch.probe
-def with_adamw(g):
-    model, loader = network_with_norm(g), random_loader(g, 14, 4, classes=2)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
-    return model, loader, optimizer, falling(optimizer)
-
-
-@train_one_epoch.alternative(
-    "Clearing first is as good: the gradients are only needed from backward to step."
-)
-def cleared_first(model, train_loader, optimizer, schedule):
-    loss_fn = nn.CrossEntropyLoss()
-    losses = []
-    model.train()
-    for images, labels in train_loader:
-        optimizer.zero_grad()
-        loss = loss_fn(model(images), labels)
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        losses += [loss.item()] * len(labels)
-    return sum(losses) / len(losses)
-
-
-@train_one_epoch.alternative(
-    "So is clearing last. And cross-entropy of log-probabilities is the same loss."
-)
-def cleared_last(model, train_loader, optimizer, schedule):
-    model.train()
-    total = 0.0
-    for images, labels in train_loader:
-        loss = F.cross_entropy(model(images).log_softmax(1), labels)
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        schedule.step()
-        total += loss.item() * images.shape[0]
-    return total / len(train_loader.dataset)
-
-
-@train_one_epoch.misconception(
-    title="The gradients were never cleared",
-    why="`backward` adds to what is in `.grad`. Without clearing, each step follows the sum of all gradients so far, "
-    "like a momentum that never fades. The loss may still go down for a while.",
-    next="Clear the gradients once per batch.",
-    link="milestone-5-the-training-loop",
-    shows="the weights afterwards",
-)
-def never_cleared(model, train_loader, optimizer, schedule):
-    model.train()
-    total, seen = 0.0, 0
-    for images, labels in train_loader:
-        loss = F.cross_entropy(model(images), labels)
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        total += loss.item() * len(images)
-        seen += len(images)
-    return total / seen
-
-
-@train_one_epoch.misconception(
-    title="Cleared the gradients between backward and step",
-    why="`backward` has computed them, `zero_grad` throws them away, and `step` finds nothing to do. The network never "
-    "learns, and no error tells you.",
-    next="Between backward and step the gradients must stay.",
-    link="milestone-5-the-training-loop",
-    shows="the weights afterwards",
-)
-def cleared_too_late(model, train_loader, optimizer, schedule):
-    model.train()
-    total, seen = 0.0, 0
-    for images, labels in train_loader:
-        loss = F.cross_entropy(model(images), labels)
-        loss.backward()
-        optimizer.zero_grad()
-        optimizer.step()
-        schedule.step()
-        total += loss.item() * len(images)
-        seen += len(images)
-    return total / seen
-
-
-@train_one_epoch.misconception(
-    title="Stepped before backward",
-    why="The step uses whatever gradients are there: none at first, then those of the batch before. Each batch moves "
-    "the weights one batch too late.",
-    next="First the gradients, then the step.",
-    link="milestone-5-the-training-loop",
-    shows="the weights afterwards",
-)
-def stepped_too_early(model, train_loader, optimizer, schedule):
-    model.train()
-    total, seen = 0.0, 0
-    for images, labels in train_loader:
-        loss = F.cross_entropy(model(images), labels)
-        optimizer.step()
-        optimizer.zero_grad()
-        loss.backward()
-        schedule.step()
-        total += loss.item() * len(images)
-        seen += len(images)
-    return total / seen
-
-
-@train_one_epoch.misconception(
-    title="The optimizer never stepped",
-    why="`backward` only computes gradients. The weights move when the optimizer's `step` is called, and it is not.",
-    next="After backward, let the optimizer take its step.",
-    link="milestone-5-the-training-loop",
-)
-def never_stepped(model, train_loader, optimizer, schedule):
-    model.train()
-    total, seen = 0.0, 0
-    for images, labels in train_loader:
-        loss = F.cross_entropy(model(images), labels)
-        optimizer.zero_grad()
-        loss.backward()
-        schedule.step()
-        total += loss.item() * len(images)
-        seen += len(images)
-    return total / seen
-
-
-@train_one_epoch.misconception(
-    title="Trained in the mode it was found in",
-    why="After an evaluation the network is in eval mode: dropout is off, and BatchNorm uses its running statistics "
-    "instead of the batch's and stops gathering them. Training goes on without either.",
-    next="Before the loop, say which mode it is.",
-    link="milestone-6-batchnorm-and-dropout",
-)
-def never_said_train(model, train_loader, optimizer, schedule):
-    total, seen = 0.0, 0
-    for images, labels in train_loader:
-        loss = F.cross_entropy(model(images), labels)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        total += loss.item() * len(images)
-        seen += len(images)
-    return total / seen
-
-
-@train_one_epoch.misconception(
-    title="Softmax before cross-entropy",
-    why="`F.cross_entropy` applies log-softmax itself. A second softmax squeezes the logits into 0…1: with ten classes "
-    "the loss cannot fall below 1.46, and the gradients are small.",
-    next="Give the loss the logits.",
-    link="milestone-4-loss-and-accuracy",
-    shows="the mean loss",
-)
-def softmax_first(model, train_loader, optimizer, schedule):
-    model.train()
-    total, seen = 0.0, 0
-    for images, labels in train_loader:
-        loss = F.cross_entropy(model(images).softmax(1), labels)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        total += loss.item() * len(images)
-        seen += len(images)
-    return total / seen
-
-
-@train_one_epoch.misconception(
-    title="The mean of the batches' losses",
-    why="Each batch's loss counts the same, also that of the short last batch. Its few images then weigh more than "
-    "the others.",
-    next="Weight each batch's loss by the number of its images.",
-    link="milestone-4-loss-and-accuracy",
-)
-def unweighted_mean(model, train_loader, optimizer, schedule):
-    model.train()
-    total, seen = 0.0, 0
-    for images, labels in train_loader:
-        loss = F.cross_entropy(model(images), labels)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        total += loss.item()
-        seen += 1
-    return total / seen
-
-
-@train_one_epoch.misconception(
-    title="The loss of the last batch",
-    why="One batch is a noisy sample, and the last one may be short. The mean over the epoch is due.",
-    next="Add up inside the loop, divide after it.",
-    link="milestone-5-the-training-loop",
-)
-def last_loss(model, train_loader, optimizer, schedule):
-    model.train()
-    for images, labels in train_loader:
-        loss = F.cross_entropy(model(images), labels)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-    return loss.item()
-
-
-@train_one_epoch.misconception(
-    title="Summed tensors that remember their graph",
-    why="`total += loss` adds a tensor that autograd recorded, and the sum holds on to the graph of every batch. Memory "
-    "grows with each step.",
-    next="`.item()` takes the number out of the loss.",
-    link="milestone-5-the-training-loop",
-)
-def kept_the_graphs(model, train_loader, optimizer, schedule):
-    model.train()
-    total, seen = 0.0, 0
-    for images, labels in train_loader:
-        loss = F.cross_entropy(model(images), labels)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        total += loss * len(images)
-        seen += len(images)
-    return total / seen
-
-
-@train_one_epoch.misconception(
-    title="A tensor instead of a number",
-    why="The mean is right, and detached from its graph, but it is still a tensor. Whoever collects one for every epoch "
-    "collects tensors, on a GPU in the GPU's memory.",
-    next="`.item()` takes the number out of the loss.",
-    link="milestone-5-the-training-loop",
-)
-def left_as_a_tensor(model, train_loader, optimizer, schedule):
-    model.train()
-    total, seen = 0.0, 0
-    for images, labels in train_loader:
-        loss = F.cross_entropy(model(images), labels)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        total += loss.detach() * len(images)
-        seen += len(images)
-    return total / seen
-
-
-@train_one_epoch.misconception(
-    title="Means of batches, divided by the number of images",
-    why="A batch's loss is already divided by the batch's size. Summed up and divided by the number of images, it is "
-    "divided twice, and comes out too small by about the batch's size.",
-    next="Make a sum over images of each batch's loss, before you add it.",
-    link="milestone-4-loss-and-accuracy",
-    shows="the mean loss",
-)
-def mean_divided_twice(model, train_loader, optimizer, schedule):
-    model.train()
-    total, seen = 0.0, 0
-    for images, labels in train_loader:
-        loss = F.cross_entropy(model(images), labels)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        total += loss.item()
-        seen += len(images)
-    return total / seen
-
-
-@train_one_epoch.misconception(
-    title="Stepped along the sum of the batch's losses",
-    why="The gradient of a sum is as many times longer as there are images in the batch. The learning rate was chosen for "
-    "the mean, and a short last batch now counts less than a full one.",
-    next="Go backward from the mean, and weight it by the batch's size only for the report.",
-    link="milestone-5-the-training-loop",
-    shows="the weights afterwards",
-)
-def stepped_on_the_sum(model, train_loader, optimizer, schedule):
-    model.train()
-    total, seen = 0.0, 0
-    for images, labels in train_loader:
-        loss = F.cross_entropy(model(images), labels, reduction="sum")
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        total += loss.item()
-        seen += len(images)
-    return total / seen
-
-
-@train_one_epoch.misconception(
-    title="The schedule stepped before the optimizer",
-    why="The schedule's step sets the rate for the *next* batch. Called first, it takes away the first rate of the plan "
-    "before anything was trained with it, and every batch runs one rate ahead. PyTorch warns of it.",
-    next="First the optimizer's step, then the schedule's.",
-    link="milestone-5-the-training-loop",
-    shows="the weights afterwards",
-)
-def schedule_first(model, train_loader, optimizer, schedule):
-    model.train()
-    total, seen = 0.0, 0
-    for images, labels in train_loader:
-        loss = F.cross_entropy(model(images), labels)
-        optimizer.zero_grad()
-        loss.backward()
-        schedule.step()
-        optimizer.step()
-        total += loss.item() * len(images)
-        seen += len(images)
-    return total / seen
-
-
-@train_one_epoch.misconception(
-    title="Nothing is returned",
-    why="The network is trained, and the mean loss is forgotten: without `return` a function gives None.",
-    next="Return the mean loss, after the loop.",
-    link="milestone-5-the-training-loop",
-    shows="the mean loss",
-)
-def returned_no_mean(model, train_loader, optimizer, schedule):
-    model.train()
-    total, seen = 0.0, 0
-    for images, labels in train_loader:
-        loss = F.cross_entropy(model(images), labels)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        total += loss.item() * len(images)
-        seen += len(images)
-
-
-@train_one_epoch.misconception(
-    title="Returned after the first batch",
-    why="The `return` stands inside the loop, so the function ends with the first batch and the rest of the epoch never "
-    "happens.",
-    next="Move the `return` out of the loop.",
-    link="milestone-5-the-training-loop",
-    shows="how often the optimizer stepped",
-)
-def one_batch_only(model, train_loader, optimizer, schedule):
-    model.train()
-    total, seen = 0.0, 0
-    for images, labels in train_loader:
-        loss = F.cross_entropy(model(images), labels)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        total += loss.item() * len(images)
-        seen += len(images)
-        return total / seen
-    return None
-
-
-@train_one_epoch.misconception(
-    title="The schedule stepped once per epoch",
-    why="This schedule was planned in batches. Stepped once per epoch it hardly moves: the learning rate never comes "
-    "down.",
-    next="The order says: after every batch.",
-    link="milestone-5-the-training-loop",
-    shows="the learning rate afterwards",
-)
-def schedule_per_epoch(model, train_loader, optimizer, schedule):
-    model.train()
-    total, seen = 0.0, 0
-    for images, labels in train_loader:
-        loss = F.cross_entropy(model(images), labels)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        total += loss.item() * len(images)
-        seen += len(images)
-    schedule.step()
-    return total / seen
-
-
-@train_one_epoch.misconception(
-    title="The schedule never stepped",
-    why="A schedule changes the learning rate only when its `step` is called. Until then every batch is trained with "
-    "the rate of the very first.",
-    next="After the optimizer's step comes the schedule's.",
-    link="milestone-5-the-training-loop",
-    shows="the learning rate afterwards",
-)
-def schedule_forgotten(model, train_loader, optimizer, schedule):
-    model.train()
-    total, seen = 0.0, 0
-    for images, labels in train_loader:
-        loss = F.cross_entropy(model(images), labels)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        total += loss.item() * len(images)
-        seen += len(images)
-    return total / seen
 
 
 # The network --------------------------------------------------------------------------------------
@@ -2715,11 +1247,12 @@ class Recorder(TorchFunctionMode):
     """Write down, in order, the layers' work that happens inside, whoever calls it and how.
 
     What is no function of PyTorch's, such as a ReLU or a dropout by hand, is read off the numbers before
-    and after it.
+    and after it. `dropped` holds the activations before and after each dropout.
     """
 
     NAMES = {  # noqa: RUF012
         "linear": "linear", "matmul": "linear", "__matmul__": "linear", "mm": "linear",
+        "addmm": "linear", "inner": "linear", "einsum": "linear",
         "batch_norm": "batch norm", "layer_norm": "layer norm",
         "sigmoid": "sigmoid", "tanh": "tanh", "gelu": "GELU", "leaky_relu": "leaky ReLU",
         "softmax": "softmax", "log_softmax": "log-softmax",
@@ -2728,28 +1261,62 @@ class Recorder(TorchFunctionMode):
 
     def __init__(self, images):
         super().__init__()
-        self.steps, self.norms, self.last = [], [], images
+        self.steps, self.norms, self.momenta, self.dropped = [], [], set(), []
+        self.last = images
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         name = getattr(function, "__name__", "")
         step = _dropout(*args, **kwargs) if name == "dropout" else self.NAMES.get(name)
-        given = args[0] if args else kwargs.get("input")
-        given = given.detach().clone() if step else given  # it may be changed in place
+        given, weighed = _fed(args, kwargs) if step else (None, False)
+        if (name == "einsum" and not weighed) or (
+            step and name == "dropout" and _is_all_ones(given)
+        ):
+            step = None  # another use of einsum, or the making of a mask
+        given = given.detach().clone() if step else None  # it may be changed in place
         result = function(*args, **kwargs)
         if step:
-            self.steps += [*between(self.last, given), step]
+            self.explain(given)
+            self.steps.append(step)
             self.last = result.detach().clone()
+            self.dropped += [(given, self.last)] if name == "dropout" else []
         elif name in self.ADDING and any(isinstance(part, nn.Parameter) for part in args):
             self.last = result.detach().clone()  # a bias belongs to the linear step before it
         if name == "batch_norm":
             self.norms.append(args[3] if len(args) > 3 else kwargs.get("weight"))
+            if args[5] if len(args) > 5 else kwargs.get("training", False):
+                self.momenta.add(args[6] if len(args) > 6 else kwargs.get("momentum", 0.1))
         return result
+
+    def explain(self, after):
+        """Add the steps that lead by hand from the last recorded result to `after`."""
+        found = between(self.last, after)
+        self.steps += found
+        if found and found[-1].startswith("dropout"):
+            self.dropped.append((self.last, after.detach().clone()))
+
+
+def _is_weight(tensor):
+    """Whether it is a parameter, or a view of one such as its transpose."""
+    return isinstance(tensor, nn.Parameter) or isinstance(tensor._base, nn.Parameter)
+
+
+def _fed(args, kwargs):
+    """Find the tensor that a function works on, and whether a parameter takes part."""
+    flat = [part for arg in args for part in (arg if isinstance(arg, list | tuple) else [arg])]
+    tensors = [part for part in [*flat, *kwargs.values()] if isinstance(part, torch.Tensor)]
+    fed = [tensor for tensor in tensors if not _is_weight(tensor)]
+    first = kwargs.get("input", fed[0] if fed else torch.zeros(0))
+    return first, len(fed) < len(tensors)
+
+
+def _is_all_ones(tensor):
+    return torch.equal(tensor, torch.ones_like(tensor))
 
 
 def _dropout(input, p=0.5, training=True, inplace=False, train=True):
     """Name a call of dropout; None if it drops nothing."""
-    return f"dropout {p:g}" if training and train else None
+    return f"dropout {p:g}" if training and train and p else None
 
 
 def between(before, after):
@@ -2761,7 +1328,7 @@ def between(before, after):
         return []
     steps = [] if (after < 0).any() else ["ReLU"]
     whole = before.clamp(min=0) if steps else before
-    if torch.allclose(whole, after):
+    if torch.equal(whole, after) or torch.allclose(whole, after):
         return steps
     ratio = (after / whole)[after != 0]
     if len(ratio) and ratio[0] > 1 and torch.allclose(ratio, ratio[0]):
@@ -2771,10 +1338,52 @@ def between(before, after):
 
 def record(network, images):
     """Run a network; returns what comes back, and a recorder of the steps to it."""
-    with Recorder(images) as recorder:
+    with torch.enable_grad(), Recorder(images) as recorder:
         result = network(images)
-    recorder.steps += between(recorder.last, result)
+    recorder.explain(result)
     return result, recorder
+
+
+def what_is_dropped(one, other):
+    """Say what dropout drops, from the records of two passes with the same images."""
+    if not one.dropped or len(one.dropped) != len(other.dropped):
+        return "nothing"
+    for (before, after), (before_again, after_again) in zip(
+        one.dropped, other.dropped, strict=True
+    ):
+        lit, lost = _lit_and_lost(before, after)
+        lit_again, lost_again = _lit_and_lost(before_again, after_again)
+        kept, both = lit & ~lost, lit & lit_again
+        if not (lost.any(1) & kept.any(1)).any():
+            return "whole images"
+        if not (lost.any(0) & kept.any(0)).any():
+            return "the same units in every image of a batch"
+        if torch.equal(lost & both, lost_again & both):
+            return "the same activations every time"
+    return "single activations, drawn anew every time"
+
+
+def _lit_and_lost(before, after):
+    lit = before.flatten(1) > 0
+    return lit, lit & (after.flatten(1) == 0)
+
+
+def gradients_reach(network, logits):
+    """Say how many of the parameters a gradient of the logits reaches."""
+    weights = list(network.parameters())
+    if not weights:
+        return "the network has none"
+    if not logits.requires_grad:
+        return "none"
+    asked = [weight for weight in weights if weight.requires_grad]
+    score = (logits * torch.linspace(-1, 2, logits.numel()).reshape(logits.shape)).sum()
+    try:
+        found = torch.autograd.grad(score, asked, allow_unused=True)
+    except RuntimeError as error:
+        return "none: " + str(error).partition(":")[0]
+    # A bias may have a gradient of 0, before BatchNorm for one.
+    reached = [g for g in found if g is not None and (g.dim() < 2 or g.any())]
+    return "all" if len(reached) == len(weights) else f"{len(reached)} of {len(weights)}"
 
 
 @exercise(
@@ -2797,9 +1406,12 @@ class DigitNet(nn.Module):
     """Tell digits apart with two hidden layers.
 
     `DigitNet(hidden, batch_norm, dropout)`: images (B, 1, 28, 28) -> logits (B, 10).
-    There are two hidden blocks of `hidden` units each. A block is nn.Linear, then nn.BatchNorm1d if
-    `batch_norm` is true, then ReLU, then dropout with probability `dropout`. After the blocks comes
-    one more nn.Linear and nothing else: the network returns logits.
+    There are two hidden blocks of `hidden` units each. A block is nn.Linear, then nn.BatchNorm1d
+    with its default settings if `batch_norm` is true, then ReLU, then dropout: every activation is
+    dropped on its own, with probability `dropout`, which may be 0. After the blocks comes one more
+    nn.Linear and nothing else: the network returns logits. The pixels go in row by row.
+    A new network is in training mode, begins with weights of its own, and `backward` reaches all
+    of them.
     """
 
     def __init__(self, hidden=256, batch_norm=True, dropout=0.1):
@@ -2823,33 +1435,51 @@ class DigitNet(nn.Module):
 @DigitNet.drive
 def build_and_watch(answer, images, hidden, dropout):
     network, given = answer(hidden, True, dropout), images.clone()
+    begun = all(part.training for part in network.modules())
     logits, steps = record(network, given)
-    plain = answer(hidden, batch_norm=False, dropout=dropout)
-    _, plain_steps = record(plain, given)
     if not isinstance(logits, torch.Tensor):
         return {"what comes back": form(logits)}
+    seen = {
+        "what comes back": form(logits),
+        "the shape of the logits": str(tuple(logits.shape)),
+        "a new network is in training mode": begun,
+        "how many parameters a gradient reaches": gradients_reach(network, logits),
+    }
+    if not begun or seen["how many parameters a gradient reaches"] != "all":
+        return seen
+    seen["the steps from image to logits"] = ", ".join(steps.steps)
+    if steps.steps != [*2 * ["linear", "batch norm", "ReLU", f"dropout {dropout:g}"], "linear"]:
+        return seen  # what stands in the wrong place comes first
+    known = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    plain = answer(hidden, batch_norm=False, dropout=dropout)
+    more = given.repeat(1 + 60 // len(given), 1, 1, 1)  # enough to see what dropout drops
+    (_, plain_steps), (_, plain_again) = record(plain, more), record(plain, more)
     with suppress(ValueError):  # a BatchNorm that should not be there
         plain(given[:1])
-    another = answer(hidden, True, dropout)
-    another(given)
+    another = answer(hidden, True, 0.0)
+    _, undropped_steps = record(another, given)
     pairs = zip(network.parameters(), another.parameters(), strict=True)
     same_start = all(torch.equal(one, other) for one, other in pairs)
     network.eval()
     evaluated, eval_steps = record(network, given)
     alone = logits_of_one(network, given)
-    known = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     return {
-        "what comes back": form(logits),
-        "the shape of the logits": logits.shape,
-        "the steps from image to logits": ", ".join(steps.steps),
+        **seen,
         "the steps without BatchNorm": ", ".join(plain_steps.steps),
+        "the steps with dropout 0": ", ".join(undropped_steps.steps),
         "the steps in eval mode": ", ".join(eval_steps.steps),
-        "the number of BatchNorm layers that are used": len({id(norm) for norm in steps.norms}),
+        "what dropout drops": what_is_dropped(plain_steps, plain_again),
+        "the momentum of BatchNorm": ", ".join(f"{m:g}" for m in sorted(steps.momenta)),
+        "the number of BatchNorm layers used in two batches": len(
+            {id(norm) for norm in steps.norms + eval_steps.norms}
+        ),
         "the number of BatchNorm layers that the network knows of": len(known),
         "the number of parameters": count_parameters(network, hidden, len(known)),
         "the number of parameters without BatchNorm": count_parameters(plain, hidden, 0),
         "in eval mode the same images give the same logits": torch.equal(evaluated, network(given)),
-        "the logits of one image in eval mode": alone if isinstance(alone, str) else alone.shape,
+        "the logits of one image in eval mode": (
+            alone if isinstance(alone, str) else str(tuple(alone.shape))
+        ),
         "in eval mode an image's logits depend on the images beside it": not torch.allclose(
             network(given[:2]), evaluated[:2], atol=1e-4
         ),
@@ -2939,11 +1569,30 @@ class NoBiasBeforeNorm(nn.Module):
             layers.append(nn.Linear(inputs, hidden, bias=not batch_norm))
             if batch_norm:
                 layers.append(nn.BatchNorm1d(hidden))
-            layers += [nn.ReLU(inplace=True), nn.Dropout(dropout, inplace=True)]
+            layers += [nn.ReLU(inplace=True), nn.Dropout(dropout)]
         self.layers = nn.Sequential(*layers, nn.Linear(hidden, 10))
 
     def forward(self, images):
         return self.layers(images)
+
+
+@DigitNet.alternative(
+    "The mask may be a dropout of ones, and a Linear's weights may be used by hand."
+)
+class MaskOfOnes(nn.Module):
+    def __init__(self, hidden=256, batch_norm=True, dropout=0.1):
+        super().__init__()
+        norms = [nn.BatchNorm1d(hidden) if batch_norm else nn.Identity() for _ in range(2)]
+        self.linears = nn.ModuleList([nn.Linear(784, hidden), nn.Linear(hidden, hidden)])
+        self.norms, self.last = nn.ModuleList(norms), nn.Linear(hidden, 10)
+        self.mask = nn.Dropout(dropout)
+
+    def forward(self, images):
+        x = images.flatten(1)
+        for linear, norm in zip(self.linears, self.norms, strict=True):
+            x = norm(torch.einsum("bi,oi->bo", x, linear.weight) + linear.bias).relu()
+            x = x * self.mask(torch.ones_like(x))
+        return self.last(x)
 
 
 @DigitNet.alternative("ReLU and dropout by hand: a mask, and a factor for what is left.")
@@ -3108,6 +1757,181 @@ class NoDropout(nn.Module):
         return self.layers(images)
 
 
+def named_layers(network, hidden, batch_norm, dropout):
+    """Give a network its layers by name, as they should be, for answers that go wrong elsewhere."""
+    network.first, network.second = nn.Linear(784, hidden), nn.Linear(hidden, hidden)
+    network.norm1 = nn.BatchNorm1d(hidden) if batch_norm else nn.Identity()
+    network.norm2 = nn.BatchNorm1d(hidden) if batch_norm else nn.Identity()
+    network.last, network.drop = nn.Linear(hidden, 10), nn.Dropout(dropout)
+
+
+@DigitNet.misconception(
+    title="The probability to keep, not to drop",
+    why="PyTorch's `p` is the probability that an activation is dropped. With 1 - dropout, a network that was to lose one in ten "
+    "loses nine in ten.",
+    next="Pass the probability on as it comes.",
+    link="milestone-6-batchnorm-and-dropout",
+    shows="the steps from image to logits",
+)
+class KeepProbability(nn.Module):
+    def __init__(self, hidden=256, batch_norm=True, dropout=0.1):
+        super().__init__()
+        named_layers(self, hidden, batch_norm, 1 - dropout)
+
+    def forward(self, images):
+        x = self.drop(F.relu(self.norm1(self.first(images.flatten(1)))))
+        return self.last(self.drop(F.relu(self.norm2(self.second(x)))))
+
+
+@DigitNet.misconception(
+    title="A rate of 0 is replaced",
+    why="0 counts as false, so `dropout or 0.1` gives 0.1 for it. Whoever asks for no dropout, as a comparison does, gets some.",
+    next="Pass the probability on, also when it is 0.",
+    link="milestone-6-batchnorm-and-dropout",
+    shows="the steps with dropout 0",
+)
+class ZeroReplaced(nn.Module):
+    def __init__(self, hidden=256, batch_norm=True, dropout=0.1):
+        super().__init__()
+        named_layers(self, hidden, batch_norm, dropout or 0.1)
+
+    def forward(self, images):
+        x = self.drop(F.relu(self.norm1(self.first(images.flatten(1)))))
+        return self.last(self.drop(F.relu(self.norm2(self.second(x)))))
+
+
+@DigitNet.misconception(
+    title="Whole images are dropped",
+    why="All that a block knows of an image is kept, or set to 0 at once. A mask with one number per image does that, and so does "
+    "`nn.Dropout1d`: it drops whole channels, and takes each row of (B, H) for one.",
+    next="`nn.Dropout` drops every activation on its own.",
+    link="milestone-6-batchnorm-and-dropout",
+    shows="what dropout drops",
+)
+class WholeImagesDropped(nn.Module):
+    def __init__(self, hidden=256, batch_norm=True, dropout=0.1):
+        super().__init__()
+        named_layers(self, hidden, batch_norm, dropout)
+        self.drop = nn.Dropout1d(dropout)
+
+    def forward(self, images):
+        x = self.drop(F.relu(self.norm1(self.first(images.flatten(1)))))
+        return self.last(self.drop(F.relu(self.norm2(self.second(x)))))
+
+
+@DigitNet.misconception(
+    title="Dropout on the pixels, too",
+    why="The blocks are as they should be, but pixels are dropped before the first of them. The order asks for dropout at the end "
+    "of a block, and nowhere else.",
+    next="Nothing is dropped before the first Linear.",
+    link="milestone-6-batchnorm-and-dropout",
+    shows="the steps from image to logits",
+)
+class PixelsDropped(nn.Module):
+    def __init__(self, hidden=256, batch_norm=True, dropout=0.1):
+        super().__init__()
+        named_layers(self, hidden, batch_norm, dropout)
+
+    def forward(self, images):
+        x = self.drop(images.flatten(1))
+        x = self.drop(F.relu(self.norm1(self.first(x))))
+        return self.last(self.drop(F.relu(self.norm2(self.second(x)))))
+
+
+@DigitNet.misconception(
+    title="The second block has no ReLU",
+    why="Without it, the second Linear and the last one are a product of two matrices: one Linear. The second block adds nothing "
+    "that the last layer could not do alone.",
+    next="Both blocks have the same four steps.",
+    link="milestone-3-a-first-network",
+    shows="the steps from image to logits",
+)
+class SecondReluMissing(nn.Module):
+    def __init__(self, hidden=256, batch_norm=True, dropout=0.1):
+        super().__init__()
+        named_layers(self, hidden, batch_norm, dropout)
+
+    def forward(self, images):
+        x = self.drop(F.relu(self.norm1(self.first(images.flatten(1)))))
+        return self.last(self.drop(self.norm2(self.second(x))))
+
+
+@DigitNet.misconception(
+    title="The first block is cut off from the gradient",
+    why="`detach` gives the same numbers without their history. `backward` comes no further, so the layers before it stay as they "
+    "were drawn at the start. The loss still falls, because the layers behind it learn.",
+    next="Hand the activations on as they are.",
+    link="milestone-6-batchnorm-and-dropout",
+    shows="how many parameters a gradient reaches",
+)
+class FirstBlockCutOff(nn.Module):
+    def __init__(self, hidden=256, batch_norm=True, dropout=0.1):
+        super().__init__()
+        named_layers(self, hidden, batch_norm, dropout)
+
+    def forward(self, images):
+        x = self.drop(F.relu(self.norm1(self.first(images.flatten(1))))).detach()
+        return self.last(self.drop(F.relu(self.norm2(self.second(x)))))
+
+
+@DigitNet.misconception(
+    title="Dropout wrote over what `backward` needs",
+    why="ReLU's gradient is computed from its output, so autograd keeps that. A dropout with `inplace=True` writes into it, and "
+    "`backward` stops with an error. Without a call of `backward` nobody notices.",
+    next="Let dropout make a new tensor, as it does unless it is told otherwise.",
+    link="milestone-6-batchnorm-and-dropout",
+    shows="how many parameters a gradient reaches",
+)
+class WroteOverRelu(nn.Module):
+    def __init__(self, hidden=256, batch_norm=True, dropout=0.1):
+        super().__init__()
+        named_layers(self, hidden, batch_norm, dropout)
+        self.drop.inplace = True
+
+    def forward(self, images):
+        x = self.drop(F.relu(self.norm1(self.first(images.flatten(1)))))
+        return self.last(self.drop(F.relu(self.norm2(self.second(x)))))
+
+
+@DigitNet.misconception(
+    title="`forward` records nothing",
+    why="Under `no_grad` autograd writes nothing down, so the logits have no history and `backward` finds no way to any weight. "
+    "`no_grad` belongs where a network is used, not into the network.",
+    next="Leave it to the caller whether gradients are recorded.",
+    link="milestone-4-loss-and-accuracy",
+    shows="how many parameters a gradient reaches",
+)
+class NothingRecorded(nn.Module):
+    def __init__(self, hidden=256, batch_norm=True, dropout=0.1):
+        super().__init__()
+        named_layers(self, hidden, batch_norm, dropout)
+
+    def forward(self, images):
+        with torch.no_grad():
+            x = self.drop(F.relu(self.norm1(self.first(images.flatten(1)))))
+            return self.last(self.drop(F.relu(self.norm2(self.second(x)))))
+
+
+@DigitNet.misconception(
+    title="BatchNorm's momentum turned round",
+    why="An optimizer's momentum of 0.9 keeps nine tenths of the *old* value. BatchNorm's momentum is the weight of the *new* one: "
+    "with 0.9 the running averages are hardly more than those of the last batch.",
+    next="Leave the setting as it comes.",
+    link="milestone-6-batchnorm-and-dropout",
+    shows="the momentum of BatchNorm",
+)
+class MomentumTurnedRound(nn.Module):
+    def __init__(self, hidden=256, batch_norm=True, dropout=0.1):
+        super().__init__()
+        named_layers(self, hidden, batch_norm, dropout)
+        if batch_norm:
+            self.norm1.momentum = self.norm2.momentum = 0.9
+
+    def forward(self, images):
+        x = self.drop(F.relu(self.norm1(self.first(images.flatten(1)))))
+        return self.last(self.drop(F.relu(self.norm2(self.second(x)))))
+
+
 @DigitNet.misconception(
     title="Dropout on the logits",
     why="A dropped logit is 0, whatever the network has computed, and the others are scaled up. The loss then asks about "
@@ -3177,7 +2001,7 @@ class NoRunningAverages(nn.Module):
     "are never trained, and `eval()` cannot reach it.",
     next="Make every layer in `__init__`, and use it in `forward`.",
     link="milestone-6-batchnorm-and-dropout",
-    shows="the number of BatchNorm layers that the network knows of",
+    shows="the number of BatchNorm layers used in two batches",
 )
 class NormMadeInForward(nn.Module):
     def __init__(self, hidden=256, batch_norm=True, dropout=0.1):
@@ -3196,14 +2020,30 @@ class NormMadeInForward(nn.Module):
         return self.last(x)
 
 
-@DigitNet.misconception(
-    title="A BatchNorm that the network does not know of",
-    why="A module finds its layers among its attributes, and does not look into a plain dict or list. The BatchNorm in there "
+UNKNOWN_NORM = {
+    "title": "A BatchNorm that the network does not know of",
+    "why": "A module finds its layers among its attributes, and does not look into a plain dict or list. The BatchNorm in there "
     "works, but the optimizer does not train it, and `eval()` does not reach it.",
-    next="Make it an attribute, or use nn.ModuleDict or nn.ModuleList.",
-    link="milestone-6-batchnorm-and-dropout",
-    shows="the number of BatchNorm layers that the network knows of",
-)
+    "next": "Make it an attribute, or use nn.ModuleDict or nn.ModuleList.",
+    "link": "milestone-6-batchnorm-and-dropout",
+    "shows": "the number of BatchNorm layers that the network knows of",
+}
+
+
+@DigitNet.misconception(**UNKNOWN_NORM)
+class NormsInAList(nn.Module):
+    def __init__(self, hidden=256, batch_norm=True, dropout=0.1):
+        super().__init__()
+        self.first, self.second = nn.Linear(784, hidden), nn.Linear(hidden, hidden)
+        self.norms = [nn.BatchNorm1d(hidden) if batch_norm else nn.Identity() for _ in range(2)]
+        self.last, self.drop = nn.Linear(hidden, 10), nn.Dropout(dropout)
+
+    def forward(self, images):
+        x = self.drop(F.relu(self.norms[0](self.first(images.flatten(1)))))
+        return self.last(self.drop(F.relu(self.norms[1](self.second(x)))))
+
+
+@DigitNet.misconception(**UNKNOWN_NORM)
 class NormInADict(nn.Module):
     def __init__(self, hidden=256, batch_norm=True, dropout=0.1):
         super().__init__()
@@ -3261,7 +2101,7 @@ class SoftmaxAtTheEnd(nn.Module):
 
 
 @DigitNet.misconception(
-    title="A block at the end, too",
+    title="A ReLU at the end, too",
     why="ReLU cuts every negative logit to 0, so the network cannot say that a digit is unlikely, and where all ten are "
     "cut no gradient passes.",
     next="The last layer is a bare Linear.",
@@ -3358,7 +2198,7 @@ class NormAfterRelu(nn.Module):
     "an optimizer has nothing to train, and `eval()` reaches no layer.",
     next="`nn.Sequential(*layers)` registers them.",
     link="milestone-6-batchnorm-and-dropout",
-    shows="the number of parameters",
+    shows="how many parameters a gradient reaches",
 )
 class LayersInAList(nn.Module):
     def __init__(self, hidden=256, batch_norm=True, dropout=0.1):
@@ -3448,7 +2288,7 @@ class FlattenedTheBatch(nn.Module):
     "in eval mode its statistics fit neither.",
     next="Make a new BatchNorm1d for each block.",
     link="milestone-6-batchnorm-and-dropout",
-    shows="the number of BatchNorm layers that are used",
+    shows="the number of BatchNorm layers used in two batches",
 )
 class SharedNorm(nn.Module):
     def __init__(self, hidden=256, batch_norm=True, dropout=0.1):
@@ -3487,8 +2327,9 @@ class AlwaysBatchNorm(nn.Module):
 
 
 @DigitNet.misconception(
-    title="Dropout at its default rate",
-    why="`nn.Dropout()` drops one half, whatever `dropout` says. The argument changes nothing.",
+    title="One half is dropped, whatever `dropout` says",
+    why="`nn.Dropout()` drops one half unless it is told otherwise, and a 0.5 that is written in does the same. The argument "
+    "changes nothing.",
     next="Pass the probability on.",
     link="milestone-6-batchnorm-and-dropout",
     shows="the steps from image to logits",
@@ -3530,6 +2371,238 @@ class ForwardReturnsNothing(nn.Module):
         self.layers(images)
 
 
+# The mistakes, counted -----------------------------------------------------------------------------
+
+
+@exercise(
+    level="supported",
+    minutes=8,
+    why="Each pair of right class and answer becomes one number, and `bincount` counts numbers, also those that come often.",
+    hints=(
+        "Begin with a loop: for every example, add 1 to the entry of its row and column.",
+        "Without a loop: give each pair of classes a number of its own, and count the numbers.",
+        "`bincount` has a `minlength`, so that what never occurs is counted as 0, too.",
+    ),
+)
+def confusion_table(labels: torch.Tensor, answers: torch.Tensor, classes: int) -> torch.Tensor:
+    """Count how often each class is taken for which.
+
+    labels: int64 (N,), the right classes. answers: int64 (N,), the network's. Both hold numbers
+    from 0 to classes - 1, stay as they are, and may be empty.
+    Returns an int64 tensor (classes, classes): row i, column j holds the number of examples of
+    class i that were answered with j, right answers included.
+    """
+    # solution:
+    pairs = classes * labels + answers
+    return pairs.bincount(minlength=classes * classes).reshape(classes, classes)
+    # end solution
+
+
+def some_answers(g, count, classes, right):
+    """Draw labels, and answers of which about the part `right` is right."""
+    labels = torch.randint(0, classes, (count,), generator=g)
+    guesses = torch.randint(0, classes, (count,), generator=g)
+    return labels, torch.where(torch.rand(count, generator=g) < right, labels, guesses), classes
+
+
+@confusion_table.drive
+def count_twice(answer, labels, answers, classes):
+    turned_round = answers.clone(), labels.clone(), classes
+    return {
+        "result": answer(labels, answers, classes),
+        "the table with labels and answers exchanged": answer(*turned_round),
+    }
+
+
+@confusion_table.probe
+def two_classes(g):
+    g_labels = torch.tensor([0, 1, 1, 0, 1, 1, 1])
+    return g_labels, torch.tensor([0, 1, 0, 1, 1, 1, 0]), 2
+
+
+@confusion_table.probe
+def five_classes_one_missing(g):  # the last class neither occurs nor is answered
+    labels, answers, _ = some_answers(g, 23, 4, 0.5)
+    return labels, answers, 5
+
+
+@confusion_table.probe
+def three_classes(g):
+    labels, answers, classes = some_answers(g, 40, 3, 0.7)
+    return (
+        torch.cat([labels, torch.tensor([2, 2, 0])]),
+        torch.cat([answers, torch.tensor([1, 1, 1])]),
+        classes,
+    )
+
+
+@confusion_table.probe
+def many_of_a_kind(g):  # more than a byte or a bfloat16 counts to
+    labels = torch.tensor([0, 1, 2, 3]).repeat_interleave(torch.tensor([290, 2, 0, 5]))
+    return labels, torch.where(torch.arange(297) % 99 == 98, 3, labels), 4
+
+
+@confusion_table.probe
+def a_dozen_classes(g):
+    return some_answers(g, 60, 12, 0.4)
+
+
+@confusion_table.probe
+def one_class(g):
+    return torch.zeros(6, dtype=torch.int64), torch.zeros(6, dtype=torch.int64), 1
+
+
+@confusion_table.probe
+def no_examples(g):
+    nothing = torch.zeros(0, dtype=torch.int64)
+    return nothing, nothing.clone(), 3
+
+
+@confusion_table.alternative(
+    "A loop says it plainly; ten thousand examples take it a tenth of a second."
+)
+def with_a_loop(labels, answers, classes):
+    table = torch.zeros(classes, classes, dtype=torch.int64)
+    for label, answer in zip(labels, answers):
+        table[label, answer] += 1
+    return table
+
+
+@confusion_table.alternative(
+    "`index_put_` with `accumulate=True` adds for every index, also for one that repeats."
+)
+def with_index_put(labels, answers, classes):
+    table = torch.zeros(classes, classes, dtype=torch.int64, device=labels.device)
+    return table.index_put_((labels, answers), torch.ones_like(labels), accumulate=True)
+
+
+@confusion_table.alternative("Rows of 0s and one 1: their product counts the pairs.")
+def with_two_one_hots(labels, answers, classes):
+    return F.one_hot(labels, classes).T @ F.one_hot(answers, classes)
+
+
+@confusion_table.alternative("NumPy's `add.at` adds for every index, too.")
+def with_numpy(labels, answers, classes):
+    table = np.zeros((classes, classes), dtype=np.int64)
+    np.add.at(table, (labels.numpy(), answers.numpy()), 1)
+    return torch.from_numpy(table)
+
+
+@confusion_table.alternative("Row by row: of the examples of one class, count the answers.")
+def row_by_row(labels, answers, classes):
+    return torch.stack([answers[labels == i].bincount(minlength=classes) for i in range(classes)])
+
+
+@confusion_table.misconception(
+    title="Counted every pair once",
+    why="`table[labels, answers] += 1` reads all the old values at once, adds 1 to each and writes them back. A pair that "
+    "comes five times writes the same 1 five times.",
+    next="Count in a way that adds for every example: a loop, `bincount`, or `index_put_` with `accumulate=True`.",
+    link="milestone-7-the-mistakes",
+)
+def counted_every_pair_once(labels, answers, classes):
+    table = torch.zeros(classes, classes, dtype=torch.int64)
+    table[labels, answers] += 1
+    return table
+
+
+@confusion_table.misconception(
+    title="Rows and columns exchanged",
+    why="The rows belong to the answers here. The diagonal is the same, so the accuracy is, too. But who takes whom for whom is "
+    "told the wrong way round.",
+    next="The right class chooses the row, the answer chooses the column.",
+    link="milestone-7-the-mistakes",
+)
+def rows_and_columns_exchanged(labels, answers, classes):
+    pairs = classes * answers + labels
+    return pairs.bincount(minlength=classes * classes).reshape(classes, classes)
+
+
+@confusion_table.misconception(
+    title="Only the mistakes",
+    why="The diagonal is empty. Without the right answers nobody can tell whether five mistakes are few or many.",
+    next="Count every example, also those that were answered well.",
+    link="milestone-7-the-mistakes",
+)
+def only_the_mistakes(labels, answers, classes):
+    pairs = (classes * labels + answers)[labels != answers]
+    return pairs.bincount(minlength=classes * classes).reshape(classes, classes)
+
+
+@confusion_table.misconception(
+    title="As many classes as came along",
+    why="The table is as large as the largest class that occurs. A class that is missing from a batch then has no row, and tables of "
+    "two batches cannot be added.",
+    next="`classes` says how large the table is.",
+    link="milestone-7-the-mistakes",
+)
+def as_many_as_came_along(labels, answers, classes):
+    present = int(torch.cat([labels, answers]).max()) + 1 if len(labels) else 0
+    pairs = present * labels + answers
+    return pairs.bincount(minlength=present * present).reshape(present, present)
+
+
+@confusion_table.misconception(
+    title="Counted by the number of classes that came along",
+    why="`bincount` returns as many numbers as the largest pair needs. Where the last pairs do not occur, they are missing, and "
+    "the rest cannot take the shape of a table.",
+    next="`bincount` can be told how many numbers to return at least.",
+    link="milestone-7-the-mistakes",
+)
+def without_minlength(labels, answers, classes):
+    return (classes * labels + answers).bincount().reshape(classes, classes)
+
+
+@confusion_table.misconception(
+    title="Fractions instead of numbers",
+    why="Each row is divided by its sum. That is a useful second table, but it no longer says how many examples stand behind "
+    "a fraction, and a class without examples gives NaN.",
+    next="Return the counts. Whoever wants fractions divides afterwards.",
+    link="milestone-7-the-mistakes",
+)
+def fractions_of_a_row(labels, answers, classes):
+    pairs = classes * labels + answers
+    table = pairs.bincount(minlength=classes * classes).reshape(classes, classes)
+    return table / table.sum(1, keepdim=True)
+
+
+@confusion_table.misconception(
+    title="Left as floats",
+    why="`torch.zeros` makes float32. The counts are right until they pass 16,777,216, where float32 no longer holds every "
+    "whole number. Counts are whole numbers: int64.",
+    next="Give `torch.zeros` a dtype.",
+    link="milestone-7-the-mistakes",
+)
+def left_as_floats(labels, answers, classes):
+    table = torch.zeros(classes, classes)
+    for label, answer in zip(labels, answers):
+        table[label, answer] += 1
+    return table
+
+
+@confusion_table.misconception(
+    title="Wrote into the labels",
+    why="`*=` and `+=` change the very tensor that was handed in. The table is right, and the caller's labels are spoiled.",
+    next="Compute the numbers of the pairs in a new tensor.",
+    link="milestone-7-the-mistakes",
+)
+def wrote_into_the_labels(labels, answers, classes):
+    labels *= classes
+    labels += answers
+    return labels.bincount(minlength=classes * classes).reshape(classes, classes)
+
+
+@confusion_table.misconception(
+    title="A list of lists",
+    why="The numbers are right, but a list has no `diagonal()` and no `sum(1)`.",
+    next="Return a tensor.",
+    link="milestone-7-the-mistakes",
+)
+def a_list_of_lists(labels, answers, classes):
+    pairs = classes * labels + answers
+    return pairs.bincount(minlength=classes * classes).reshape(classes, classes).tolist()
+
+
 # The bug clinic -----------------------------------------------------------------------------------
 
 
@@ -3548,7 +2621,8 @@ def fit_and_score(model, train_loader, validation_loader, optimizer, epochs):
 
     model: (B, …) -> logits (B, C). The loaders give (images, labels) batches.
     Returns a list of `epochs` accuracies from 0 to 1. Training batches go through the network in
-    training mode. Validation batches go through it in eval mode, and without gradients.
+    training mode. Validation batches go through it in eval mode, and nothing is recorded for
+    gradients there.
     """
     accuracies = []
     for _ in range(epochs):
@@ -3574,22 +2648,26 @@ def fit_and_watch(answer, model, train_loader, validation_loader, optimizer, epo
     known = {tuple(image.tolist()) for image in train_loader.dataset.tensors[0]}
     training, validating = [], []
 
-    def note(module, inputs):
+    def note(module, inputs, output):
         batch = training if tuple(inputs[0][0].tolist()) in known else validating
-        batch.append(([layer.training for layer in module.modules()], torch.is_grad_enabled()))
+        batch.append(([layer.training for layer in module.modules()], output.requires_grad))
 
-    model.register_forward_pre_hook(note)
+    model.register_forward_hook(note)
     accuracies = answer(model, train_loader, validation_loader, optimizer, epochs)
     if not validating:
         return {"the validation images are looked at": False}
     per_epoch = len(train_loader)
+    if not isinstance(accuracies, list | tuple):
+        return {"the validation images are looked at": True, "what comes back": form(accuracies)}
     return {
         "the validation images are looked at": True,
+        "what comes back": "a list",
+        "the number of accuracies": len(accuracies),
         "training batches in training mode, in epoch 1": which_layers(training[:per_epoch]),
         "training batches in training mode, after epoch 1": which_layers(training[per_epoch:]),
         "validation batches in training mode": which_layers(validating),
-        "validation without gradients": not any(g for _, g in validating),
-        "the accuracies": accuracies,
+        "validation without gradients": not any(recorded for _, recorded in validating),
+        "the accuracies": accuracies if len(accuracies) == epochs else None,
         "the weights afterwards": weights_of(model),
         "BatchNorm's running statistics afterwards": running_statistics(model),
     }
@@ -3648,6 +2726,29 @@ def switched_back_after_evaluating(model, train_loader, validation_loader, optim
                 right += (model(images).argmax(1) == labels).sum().item()
                 seen += len(labels)
         model.train()
+        accuracies.append(right / seen)
+    return accuracies
+
+
+@fit_and_score.alternative(
+    "Where no weight asks for a gradient, nothing is recorded either. `no_grad` is shorter."
+)
+def with_weights_that_ask_for_nothing(model, train_loader, validation_loader, optimizer, epochs):
+    accuracies = []
+    for _ in range(epochs):
+        model.train().requires_grad_(True)
+        for images, labels in train_loader:
+            logits = model(images)  # (B, C)
+            loss = F.cross_entropy(logits, labels)
+            optimizer.zero_grad()  # or these gradients add to the last ones
+            loss.backward()
+            optimizer.step()
+        right, seen = 0, 0
+        model.eval().requires_grad_(False)
+        for images, labels in validation_loader:
+            right += (model(images).argmax(1) == labels).sum().item()
+            seen += len(labels)
+        model.requires_grad_(True)
         accuracies.append(right / seen)
     return accuracies
 
@@ -3737,11 +2838,12 @@ def forgot_the_first_epoch(model, train_loader, validation_loader, optimizer, ep
 
 
 @fit_and_score.misconception(
-    title="Switched back too late",
-    why="`model.train()` now stands behind the loop over the epochs: it runs once, when everything is over.",
+    title="No training batch meets training mode",
+    why="Whenever a training batch comes, the network is in eval mode. Either `model.train()` is never called, or it stands where "
+    "it comes too late: behind the training batches, with an `eval()` before the next ones.",
     next="It has to run in every epoch, before the training batches.",
     link="bug-clinic",
-    shows="training batches in training mode, after epoch 1",
+    shows="training batches in training mode, in epoch 1",
 )
 def switched_back_at_the_end(model, train_loader, validation_loader, optimizer, epochs):
     accuracies = []
@@ -3788,6 +2890,33 @@ def switched_some_layers(model, train_loader, validation_loader, optimizer, epoc
             for images, labels in validation_loader:
                 right += (model(images).argmax(1) == labels).sum().item()
                 seen += len(labels)
+        accuracies.append(right / seen)
+    return accuracies
+
+
+@fit_and_score.misconception(
+    title="The mean of the batches' accuracies",
+    why="A short last batch then weighs as much as a full one, so its images count for more than the others.",
+    next="Count right answers and images over all batches, and divide once, as the given code did.",
+    link="bug-clinic",
+    shows="the accuracies",
+)
+def mean_of_the_batches(model, train_loader, validation_loader, optimizer, epochs):
+    accuracies = []
+    for _ in range(epochs):
+        model.train()
+        for images, labels in train_loader:
+            logits = model(images)  # (B, C)
+            loss = F.cross_entropy(logits, labels)
+            optimizer.zero_grad()  # or these gradients add to the last ones
+            loss.backward()
+            optimizer.step()
+        right, seen = 0, 0
+        model.eval()
+        with torch.inference_mode():
+            for images, labels in validation_loader:
+                right += (model(images).argmax(1) == labels).float().mean().item()
+                seen += 1
         accuracies.append(right / seen)
     return accuracies
 
@@ -3892,8 +3021,8 @@ def train_digit_classifier(images: torch.Tensor, labels: torch.Tensor) -> nn.Mod
 
     images: float32 (N, 1, 28, 28), standardised, in any order, also sorted by digit.
     labels: int64 (N,). Both lie on one device, and stay as they are.
-    Returns the trained network in eval mode: (B, 1, 28, 28) -> logits (B, 10). While it trains, a
-    progress bar moves. The network, the epochs and everything else are your choice. It may call
+    Returns the trained network in eval mode: (B, 1, 28, 28) -> logits (B, 10). While it trains, it
+    shows how far it is: a progress bar moves, or lines are printed. The network, the epochs and everything else are your choice. It may call
     functions and classes of yours, and it reads no data but its arguments.
     With all 60,000 training images it reads 98 % of the test images.
     """
@@ -4065,12 +3194,12 @@ def train_on_drawings(answer, images, labels):
     kept = torch.equal(given[0], images) and torch.equal(given[1], labels)
     return {
         "what comes back": "a network",
-        "the shape of the logits of 100 images": logits.shape,
+        "the shape of the logits of 100 images": str(tuple(logits.shape)),
         "the result is no probabilities": not add_up_to_one(logits),
         "the network comes back in eval mode": not was_training,
         "gradients are cleared between steps": watch.cleared,
         "it tells 7 of 10 new pictures apart": right >= 0.7 or not enough,
-        "a progress bar moves": shown(),
+        "it shows how far it is": shown(),
         "the images and labels are left as they were": kept,
         "the test set is left alone": True,
         "the batches mix the digits": True,
@@ -4252,11 +3381,11 @@ def trained_on_the_test_set(images, labels):
 
 @train_digit_classifier.misconception(
     title="Nothing moves while it trains",
-    why="The order asks for a progress bar. Training takes long enough to make one wonder, and without a sign of life nobody "
-    "can tell a slow training from one that hangs.",
-    next="Wrap the loop over the epochs in `tqdm`.",
+    why="Training takes long enough to make one wonder, and without a sign of life nobody can tell a slow training from one "
+    "that hangs.",
+    next="Wrap the loop over the epochs in `tqdm`, or print a line per epoch.",
     link="milestone-5-the-training-loop",
-    shows="a progress bar moves",
+    shows="it shows how far it is",
 )
 def nothing_moves(images, labels):
     return trained(images, labels, small_network(), bar=False).eval()
@@ -4277,7 +3406,11 @@ def read_the_test_set(answer):
         return False, "Your function asked for the test set while it trained. It was refused."
     seconds = time.monotonic() - began
     images = standardise.reference(test_images, train_images)
-    _, accuracy = score.reference(network, loader_of(images, test_labels, 1000))
+    network.eval()
+    with torch.no_grad():
+        batches = loader_of(images, test_labels, 1000)
+        right = sum((network(x).argmax(1) == y).sum().item() for x, y in batches)
+    accuracy = right / len(test_labels)
     told = (
         f"Trained on 60,000 images in {seconds:.0f} seconds, your network reads "
         f"{100 * accuracy:.2f} % of the 10,000 test images. 98 % are due."
