@@ -5,7 +5,9 @@
 
 from contextlib import contextmanager
 from types import FunctionType
+from unittest import mock
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -84,33 +86,102 @@ def row_by_row_error(outputs, targets):
 
 
 class Steps:
-    """Who takes the steps while an answer runs: the optimizer it was given, or another one."""
+    """What a training does while an answer runs: who steps, and whether gradients arrive before."""
 
     def __init__(self, model, optimizer):
         self.model, self.began = model, parameters_of(model)
-        self.after = []
-        self.others = 0
+        self.after = []  # the parameters after each step of the given optimizer
+        self.others = []  # which other optimizers stepped, once for each of their steps
+        self.events = []
         self.optimizer = optimizer
-        optimizer.register_step_post_hook(lambda *_: self.after.append(parameters_of(model)))
+        optimizer.register_step_post_hook(self.stepped)
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.register_post_accumulate_grad_hook(lambda _: self.events.append(ARRIVED))
 
     def __enter__(self):
-        self.hook = register_optimizer_step_post_hook(self.count)
+        self.hook = register_optimizer_step_post_hook(self.counted)
+        self.patches = [
+            mock.patch.object(
+                torch.autograd, "backward", self.noted(torch.autograd.backward, ASKED)
+            ),
+            mock.patch.object(torch.autograd, "grad", self.noted(torch.autograd.grad, ARRIVED)),
+        ]
+        for patch in self.patches:
+            patch.start()
         return self
 
     def __exit__(self, *_):
         self.hook.remove()
+        for patch in self.patches:
+            patch.stop()
 
-    def count(self, optimizer, *_):
-        self.others += optimizer is not self.optimizer
+    def noted(self, function, event):
+        def call(*arguments, **settings):
+            self.events.append(event)
+            return function(*arguments, **settings)
+
+        return call
+
+    def stepped(self, *_):
+        self.events.append(STEPPED)
+        self.after.append(parameters_of(self.model))
+
+    def counted(self, optimizer, *_):
+        if optimizer is not self.optimizer:
+            self.others.append(optimizer)
+
+    def passed_over(self):
+        return not self.after and not same_parameters(parameters_of(self.model), self.began)
+
+    def whose(self):
+        """Say who moves the parameters, if the given optimizer does not."""
+        if not self.others:
+            return "nobody's: by hand"
+        each = len({id(optimizer) for optimizer in self.others}) == len(self.others) > 1
+        return "a new one for every step" if each else "another one"
+
+    def standstill(self):
+        """Say why the parameters never move, if they never do: no right answer gets here."""
+        if any(
+            not same_parameters(p, self.began) for p in [*self.after, parameters_of(self.model)]
+        ):
+            return {}
+        if STEPPED not in self.events:
+            reason = "the optimizer never steps"
+        elif ARRIVED not in self.events:
+            reason = "the way back is cut" if ASKED in self.events else "nobody goes backward"
+        elif self.events.index(ARRIVED) < self.events.index(STEPPED):
+            reason = "the gradients are gone before the step"
+        else:
+            reason = "the step comes before the gradients"
+        return {"why nothing moves": reason}
 
     def observed(self, **seen):
         """Give all that was seen; if the given optimizer was passed over, nothing but that."""
-        passed_over = not self.after and not same_parameters(parameters_of(self.model), self.began)
-        claim = {
-            "the parameters are moved by `optimizer` alone": not passed_over,
-            "another optimizer takes the steps": Extra(self.others > 0),
-        }
-        return claim if passed_over else claim | seen
+        passed_over = self.passed_over()
+        claim = {BY_OPTIMIZER: not passed_over}
+        if passed_over:
+            return claim | {"whose steps they are": self.whose()}
+        others = {"another optimizer takes the steps": Extra(bool(self.others))}
+        return claim | others | seen | self.standstill()
+
+
+BY_OPTIMIZER = "nobody but `optimizer` moves the parameters"
+ASKED, ARRIVED, STEPPED = "backward was called", "a gradient came in", "the optimizer stepped"
+
+
+KIND = "the kind of number that comes back"
+
+
+def kind_of(*numbers):
+    """Say what kind of number came back; nothing where something else did."""
+    odd = next((number for number in numbers if not isinstance(number, float)), 0.0)
+    if isinstance(odd, np.number) and not isinstance(odd, float):
+        return {KIND: f"NumPy's {type(odd).__name__}"}
+    if isinstance(odd, int | float):
+        return {KIND: f"a Python {type(odd).__name__}"}
+    return {}
 
 
 class Readings:
@@ -146,8 +217,8 @@ def train_step(model: nn.Module, loss_fn, optimizer, inputs, targets) -> float:
     model: any module. It runs on the batch once, in whatever mode it is, and stays in it. No
     parameter has a gradient before the first call.
     loss_fn: (outputs, targets) -> a loss without axes, whatever loss was chosen.
-    optimizer: has the model's parameters; maybe not all of them. Some may be frozen: they get no
-    gradient.
+    optimizer: has the model's parameters; maybe not all of them, and what becomes of the gradients
+    of the others is up to you. Some parameters may be frozen: they get no gradient.
     inputs: the batch, one example per row.
     targets: what the outputs should be.
     Returns the batch's loss as it was before the update: a Python float.
@@ -164,12 +235,10 @@ def train_step(model: nn.Module, loss_fn, optimizer, inputs, targets) -> float:
 
 @train_step.drive
 def three_steps(answer, model, loss_fn, optimizer, inputs, targets):
-    losses, seen, came, ran = {}, {}, [], []
+    losses, seen, ran = {}, {}, []
     trained = [p.requires_grad for p in model.parameters()]
     modes = modes_of(model)
     model.register_forward_hook(lambda *_: ran.append(modes_of(model)))
-    last = [p for p in model.parameters() if p.requires_grad][-1]
-    last.register_post_accumulate_grad_hook(lambda _: came.append(1))
     with Steps(model, optimizer) as steps:
         for number, batch in enumerate(cut(inputs, targets, 3), start=1):
             losses[f"the loss of step {number}"] = answer(model, loss_fn, optimizer, *batch)
@@ -185,9 +254,10 @@ def three_steps(answer, model, loss_fn, optimizer, inputs, targets):
             == trained,
         },
         **losses,
+        **kind_of(*losses.values()),
         **{
             "how often the optimizer stepped": Extra(len(steps.after)),
-            "how often gradients came in": Extra(len(came)),
+            "how often gradients came in": Extra(steps.events.count(ARRIVED)),
             "the gradients afterwards": Extra(gradients_of(model)),
             "frozen parameters have no gradient": Extra(all(p.grad is None for p in frozen)),
         },
@@ -227,6 +297,13 @@ def a_frozen_mode(g):  # in eval mode, but for its dropout: nobody may change th
     model[3].train()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.3, momentum=0.5)
     return model, nn.CrossEntropyLoss(), optimizer, numbers(g, 8, 2), classes_of(g, 8, 2)
+
+
+@train_step.probe
+def a_line_in_float32(g):  # where NumPy's numbers are not Python's
+    model = line(g).float()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    return model, nn.MSELoss(), optimizer, numbers(g, 5, 1).float(), numbers(g, 5, 1).float()
 
 
 @train_step.alternative("Clearing first is as good: backward needs the place, not the order.")
@@ -344,7 +421,8 @@ def backward_last(model, loss_fn, optimizer, inputs, targets):
 
 @train_step.misconception(
     title="The optimizer never stepped",
-    why="`backward` only computes gradients. The parameters move when the optimizer's `step` is called, and it is not.",
+    why="`backward` only computes gradients. The parameters move when the optimizer's `step` is called, and it is not: "
+    "without its brackets, `optimizer.step` is not a call.",
     next="After backward, let the optimizer take its step.",
     link="the-five-lines",
 )
@@ -503,8 +581,8 @@ def cut_the_graph(model, loss_fn, optimizer, inputs, targets):
 
 @train_step.misconception(
     title="Stepped by hand instead of with the optimizer",
-    why="Subtracting a learning rate times the gradient is plain SGD, at a rate written into the function. Which rule is "
-    "used, and at which rate, is the optimizer's business: it may be momentum or Adam.",
+    why="Subtracting a learning rate times the gradient is plain SGD, whatever the optimizer is. Which rule is used, and at "
+    "which rate for which parameter, is the optimizer's business: it may be momentum or Adam.",
     next="Let `optimizer` take the step.",
     link="the-five-lines",
 )
@@ -673,7 +751,7 @@ def returned_the_sum(model, loss_fn, optimizer, inputs, targets):
 @train_step.misconception(
     title="Never went backward",
     why="The loss was computed and returned, and nobody asked for its gradients. `step` finds none, leaves the parameters "
-    "where they are, and does not complain.",
+    "where they are, and does not complain. Without its brackets, `loss.backward` is not a call.",
     next="Between clearing and stepping, call `loss.backward()`.",
     link="the-five-lines",
 )
@@ -682,6 +760,39 @@ def never_backward(model, loss_fn, optimizer, inputs, targets):
     loss = loss_fn(outputs, targets)
     optimizer.zero_grad()
     optimizer.step()
+    return loss.item()
+
+
+@train_step.misconception(
+    title="Went backward from a copy that has forgotten the model",
+    why="`torch.tensor(…)` or `detach()` make a new tensor without a graph, and `requires_grad` on it silences the error: "
+    "backward runs, and ends at the copy. No gradient reaches the parameters.",
+    next="Go backward from the loss as `loss_fn` gives it, on the outputs as the model gives them.",
+    link="numbers-without-graphs",
+)
+def backward_from_a_copy(model, loss_fn, optimizer, inputs, targets):
+    outputs = model(inputs)
+    loss = torch.tensor(loss_fn(outputs, targets).item(), requires_grad=True)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+@train_step.misconception(
+    title="Gave all modules the mode of the model",
+    why="`train(mode)` on the model gives everything inside it one mode. A layer that somebody had put into the other one on "
+    "purpose, a frozen BatchNorm for example, is changed.",
+    next="Leave the modes alone: there is nothing to switch here.",
+    link="two-switches",
+)
+def one_mode_for_the_step(model, loss_fn, optimizer, inputs, targets):
+    outputs = model(inputs)
+    loss = loss_fn(outputs, targets)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    model.train(model.training)
     return loss.item()
 
 
@@ -718,10 +829,12 @@ def momentum_step(w, grad, velocity, lr: float, momentum: float):
 
     First `velocity <- momentum * velocity + grad`, then `w <- w - lr * velocity`.
 
-    w: a parameter, of any shape.
+    w: a parameter, of any shape, also without axes.
     grad: its gradient, of the same shape.
     velocity: its velocity so far, of the same shape.
-    Returns the new w and the new velocity. The three tensors that came in stay as they are.
+    momentum: the part of the velocity that stays, above 0: with 0, `optim.SGD` keeps no velocity.
+    None of the three requires a gradient. Returns the new w and the new velocity; the three tensors
+    that came in stay as they are. Whether the new ones share memory with them is up to you.
     """
     # solution:
     velocity = momentum * velocity + grad
@@ -731,7 +844,7 @@ def momentum_step(w, grad, velocity, lr: float, momentum: float):
 
 def a_parameter(g, *shape):
     """Draw a parameter, its gradient and its velocity."""
-    return tuple(torch.randn(*shape, generator=g, dtype=torch.float64) for _ in range(3))
+    return tuple(torch.randn(shape, generator=g, dtype=torch.float64) for _ in range(3))
 
 
 STAY = "the tensors that came in stay as they are"
@@ -750,8 +863,10 @@ momentum_step.drive(on_copies)
 
 
 @momentum_step.probe
-def in_motion(g):
-    return *a_parameter(g, 3), 0.5, 0.8
+def in_motion(g):  # where the last gradient is 0, the velocity goes on
+    w, grad, velocity = a_parameter(g, 3)
+    grad[2] = 0
+    return w, grad, velocity, 0.5, 0.8
 
 
 @momentum_step.probe
@@ -761,8 +876,16 @@ def at_rest(g):  # the first step
 
 
 @momentum_step.probe
-def in_a_larger_matrix(g):
-    return *a_parameter(g, 4, 5), 0.02, 0.6
+def in_a_larger_matrix(g):  # a velocity whose sum is 0, and which is not at rest
+    w, grad, velocity = a_parameter(g, 4, 5)
+    half = (4 * velocity[:2]).round() / 4
+    return w, grad, torch.cat([half, -half]), 0.02, 0.6
+
+
+@momentum_step.probe
+def a_number(g):  # no axes; w nearly cancels the step, so that each digit counts
+    _, grad, velocity = a_parameter(g)
+    return 0.3 * 1.001 * (0.4 * velocity + grad), grad, velocity, 0.3, 0.4
 
 
 @momentum_step.alternative("`mul` and `add` without underscores make new tensors as well.")
@@ -807,7 +930,7 @@ def rate_inside(w, grad, velocity, lr, momentum):
     title="The gradient was scaled by 1 - momentum",
     why="That is an average of the gradients, as Adam keeps it. `optim.SGD` keeps their fading sum: at momentum 0.9, and a "
     "gradient that stays, it grows to ten times the gradient.",
-    next="The gradient comes in with weight 1.",
+    next="The gradient comes in full.",
     link="momentum",
 )
 def averaged(w, grad, velocity, lr, momentum):
@@ -957,8 +1080,8 @@ def rate_unused(w, grad, velocity, lr, momentum):
 @exercise(
     level="supported",
     minutes=10,
-    why="Two fading averages, each divided by the weight it has gathered so far, and a step of about `lr` whatever the "
-    "gradient's size.",
+    why="Two fading averages, each divided by the share that gradients have in it so far, and a step of about `lr` whatever "
+    "the gradient's size.",
     hints=(
         "Five lines: m, v, the two corrected ones, and the step.",
         "The corrected averages serve the step alone. What you return are m and v as they are.",
@@ -972,12 +1095,13 @@ def adam_step(w, grad, m, v, t: int, lr: float):
     square. For the step, both are divided by their `1 - beta ** t`, which gives m_hat and v_hat,
     and the parameter moves by `lr * m_hat / (sqrt(v_hat) + eps)`.
 
-    w: a parameter, of any shape.
+    w: a parameter, of any shape, also without axes.
     grad: its gradient, of the same shape.
     m: the running average of the gradient.
     v: the running average of its square.
     t: the number of this step; the first is 1.
-    Returns the new w, m and v. The four tensors that came in stay as they are.
+    None of the four tensors requires a gradient. Returns the new w, m and v; the four that came in
+    stay as they are. Whether the new ones share memory with them is up to you.
     """
     # solution:
     m = 0.9 * m + 0.1 * grad
@@ -998,8 +1122,9 @@ def the_first_step(g):
 
 
 @adam_step.probe
-def the_fifth_step(g):
+def the_fifth_step(g):  # where the last gradient is 0, m goes on
     w, grad, m = a_parameter(g, 2, 3)
+    grad[1, 2] = 0
     v = torch.rand(2, 3, generator=g, dtype=torch.float64) * 0.01
     return w, grad, 0.3 * m, v, 5, 0.02
 
@@ -1016,6 +1141,12 @@ def a_late_step(g):
     w, grad, m = a_parameter(g, 5, 2)
     v = torch.rand(5, 2, generator=g, dtype=torch.float64)
     return w, grad, m, v, 300, 0.3
+
+
+@adam_step.probe
+def a_first_step_of_a_number(g):  # no axes; w nearly cancels the step, so that each digit counts
+    w, grad, _ = a_parameter(g)
+    return 0.1 * 1.001 * grad.sign(), grad, torch.zeros_like(w), torch.zeros_like(w), 1, 0.1
 
 
 @adam_step.alternative("PyTorch's own optimizer, with its state filled in.")
@@ -1053,7 +1184,7 @@ def with_addcdiv(w, grad, m, v, t, lr):
     title="Without the correction of the first steps",
     why="m and v begin at 0 and need time to fill. Of the first gradient, m holds a tenth and the root of v about a "
     "thirtieth, so the first step comes out about three times too long.",
-    next="Divide each by the weight it has gathered: 1 - beta ** t.",
+    next="Divide each by the share that gradients have in it: 1 - beta ** t.",
     link="adam",
 )
 def uncorrected(w, grad, m, v, t, lr):
@@ -1134,6 +1265,21 @@ def without_eps(w, grad, m, v, t, lr):
 
 
 @adam_step.misconception(
+    title="eps is outside the fraction",
+    why="`/` comes before `+`: without brackets, the fraction is divided by the root alone, and eps is added to what comes out. "
+    "Where the gradient is exactly 0, that is 0 / 0, which is NaN.",
+    next="Put brackets round the root and eps.",
+    link="adam",
+)
+def eps_outside(w, grad, m, v, t, lr):
+    m = 0.9 * m + 0.1 * grad
+    v = 0.999 * v + 0.001 * grad**2
+    m_hat = m / (1 - 0.9**t)
+    v_hat = v / (1 - 0.999**t)
+    return w - lr * m_hat / v_hat.sqrt() + 1e-8, m, v
+
+
+@adam_step.misconception(
     title="The betas are exchanged",
     why="beta1 = 0.9 belongs to the gradient, which should follow quickly, and beta2 = 0.999 to its square, which should "
     "stay steady.",
@@ -1149,9 +1295,9 @@ def betas_exchanged(w, grad, m, v, t, lr):
 
 
 @adam_step.misconception(
-    title="The gradient came in with weight 1",
-    why="That is momentum's sum. Adam keeps averages: what comes in has the weight 1 - beta.",
-    next="Weigh old and new so that the weights add up to 1.",
+    title="The gradient came in full",
+    why="That is momentum's sum. Adam keeps averages: what comes in has the share 1 - beta.",
+    next="Mix old and new so that the two shares add up to 1.",
     link="adam",
 )
 def summed_up(w, grad, m, v, t, lr):
@@ -1208,7 +1354,7 @@ def along_the_gradient(w, grad, m, v, t, lr):
 
 @adam_step.misconception(
     title="beta times t instead of beta to the power of t",
-    why="The weight that is still missing shrinks by the factor beta in every step: after t steps it is beta ** t.",
+    why="The share of the 0 that the average began with shrinks by the factor beta in every step: after t steps it is beta ** t.",
     next="`**` is the power, `*` is the product.",
     link="adam",
 )
@@ -1250,7 +1396,7 @@ def climbed(w, grad, m, v, t, lr):
 
 @adam_step.misconception(
     title="The correction is that of the first step, in every step",
-    why="After t steps an average has gathered the weight 1 - beta ** t. Divided by 1 - beta, which is right for t = 1 alone, "
+    why="After t steps gradients have the share 1 - beta ** t. Divided by 1 - beta, which is right for t = 1 alone, "
     "the averages become far too large later on.",
     next="The number of the step belongs in the correction.",
     link="adam",
@@ -1336,20 +1482,33 @@ def binary_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     # end solution
 
 
+WHAT = "what comes back"
+
+
+def form_of(loss):
+    """Say what kind of object a loss is, in words."""
+    if isinstance(loss, torch.Tensor):
+        return f"a tensor of shape {tuple(loss.shape)}" if loss.dim() else "a tensor without axes"
+    if isinstance(loss, int | float):
+        return "a Python number, which has no graph"
+    return "None" if loss is None else f"an object of type {type(loss).__name__}"
+
+
 @binary_loss.drive
 def loss_and_gradient(answer, logits, labels):
     leaf = logits.clone().requires_grad_()
     loss = answer(leaf, labels)
+    what = {WHAT: form_of(loss)}
     if not isinstance(loss, torch.Tensor) or loss.dim():
-        return {"result": loss}
+        return what | {"what came instead": loss}
     if not loss.requires_grad:
-        return {"result": loss, "it can be gone backward from": False}
+        return what | {"result": loss, "it can be gone backward from": False}
     loss.backward()
     finite = bool(loss.isfinite()) and (leaf.grad is None or bool(leaf.grad.isfinite().all()))
     if not finite:
-        return {"the loss and its gradient are finite": False}
+        return what | {"the loss and its gradient are finite": False}
     lost = leaf.grad is not None and sure_and_wrong_without_slope(leaf, labels)
-    return {
+    return what | {
         "the loss and its gradient are finite": True,
         "answers that are sure and wrong have a gradient": not lost,
         **({} if lost else {"result": loss}),
@@ -1373,6 +1532,12 @@ def three_answers(g):
 def sure_answers(g):  # two of them wrong
     logits = torch.tensor([[200.0], [-300.0], [150.0], [-120.0], [1.0]])
     return logits + torch.rand(5, 1, generator=g), torch.tensor([1, 0, 0, 1, 1])
+
+
+@binary_loss.probe
+def surer_still(g):  # beyond what float64 can take the exp of; two of them wrong
+    logits = torch.tensor([[-1000.0], [40000.0], [2.0], [3000.0]])
+    return logits + torch.rand(4, 1, generator=g), torch.tensor([1, 0, 1, 1])
 
 
 @binary_loss.probe
@@ -1448,8 +1613,8 @@ def sigmoid_first(logits, labels):
 
 @binary_loss.misconception(
     title="A large logit made the loss or its gradient infinite or NaN",
-    why="In float32 the exp of a logit above 88 overflows, and the sigmoid of a large one is rounded to 1: one minus it is 0, and "
-    "the log of 0 is minus infinity. One such example spoils the loss of the whole batch, or its gradient.",
+    why="In float32 the exp of a logit above 88 overflows, in float64 above 709, and the sigmoid of a large one is rounded to 1: "
+    "one minus it is 0, and the log of 0 is minus infinity. One such example spoils the loss of the whole batch, or its gradient.",
     next="Use the loss that works on the logits themselves.",
     link="logits",
     shows="the loss and its gradient are finite",
@@ -1649,6 +1814,18 @@ def one_per_example(logits, labels):
 
 
 @binary_loss.misconception(
+    title="The loss still has an axis",
+    why="The value is right, in a tensor of shape (1,): the mean ran along axis 0 alone, and axis 1 of the column is still there. "
+    "Whoever compares or collects losses expects a tensor without axes.",
+    next="A `mean()` without an axis takes all of them.",
+    link="loss-functions-and-their-targets",
+)
+def kept_an_axis(logits, labels):
+    targets = labels[:, None].float()
+    return F.binary_cross_entropy_with_logits(logits, targets, reduction="none").mean(dim=0)
+
+
+@binary_loss.misconception(
     title="The batch was taken for the classes",
     why="`F.cross_entropy` on a single axis takes it for the logits of one example, and floats for probabilities of its "
     "classes. Softmax then runs over the batch: the examples compete with each other.",
@@ -1674,7 +1851,7 @@ def batch_as_classes(logits, labels):
 def accuracy(logits: torch.Tensor, targets: torch.Tensor) -> float:
     """Compute the fraction of right answers.
 
-    logits: (B, C), one per class.
+    logits: (B, C), one per class, at least two classes.
     targets: (B,) int64, from 0 to C - 1.
     Returns a Python float from 0 to 1.
     """
@@ -1682,6 +1859,12 @@ def accuracy(logits: torch.Tensor, targets: torch.Tensor) -> float:
     right = logits.argmax(1) == targets
     return right.float().mean().item()
     # end solution
+
+
+@accuracy.drive
+def and_its_kind(answer, logits, targets):
+    fraction = answer(logits, targets)
+    return {"result": fraction, **kind_of(fraction)}
 
 
 @accuracy.probe
@@ -1714,6 +1897,12 @@ def sure_of_two_classes(g):  # in float32 the sigmoid of 18 is 1, and so is that
         [2.0, 1.0, 0.0],
     )
     return torch.tensor(rows), torch.tensor([1, 0, 2, 0, 0])
+
+
+@accuracy.probe
+def all_right(g):  # very large logits, and some that hardly differ
+    rows = [100.0, 120.0, 3.0], [400.0, 500.0, 500.1], [1.01, 1.02, 1.015], [-3.0, -2.0, -1.995]
+    return torch.tensor(rows), torch.tensor([1, 2, 1, 2])
 
 
 @accuracy.alternative("Count, then divide.")
@@ -1996,10 +2185,11 @@ def evaluate_and_watch(answer, model, metric, batches, readable_once):
     return {
         READ_ONCE: True,
         "result": result,
+        **kind_of(result),
         "every batch runs in eval mode": bool(modes) and not any(modes),
         "nothing is recorded": bool(recorded) and not any(recorded),
         "every module is in its old mode afterwards": modes_of(model) == modes_before,
-        "the modes afterwards": Extra(modes_of(model)),
+        **({"the modes afterwards": now} if (now := modes_of(model)) != modes_before else {}),
         "the model is as it was otherwise": same_state(state_of(model), state_before),
         "autograd is switched as it was before": switch_stays,
         "the gradients are still there": Extra(gradients_of(model) is not None),
@@ -2061,9 +2251,10 @@ class Nested(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.block = nn.Sequential(
-            nn.Linear(2, 4), nn.Dropout(0.4), nn.Linear(4, 4), nn.Dropout(0.3)
-        )
+        inner = nn.Sequential(nn.Linear(4, 4), nn.Dropout(0.3), nn.Dropout(0.1))
+        for _ in range(4):
+            inner = nn.Sequential(inner)
+        self.block = nn.Sequential(nn.Linear(2, 4), nn.Dropout(0.4), inner)
         self.last = nn.Linear(4, 2)
 
     def forward(self, x):
@@ -2071,9 +2262,9 @@ class Nested(nn.Module):
 
 
 @evaluate.probe
-def a_block_inside(g):  # of two dropouts in a block, one is frozen
+def a_block_inside(g):  # of three dropouts, the last one, deep inside a block, is frozen
     model = fill(Nested(), g)
-    model.block[3].eval()
+    model.block[2][0][0][0][0][2].eval()
     batches = cut(numbers(g, 8, 2), numbers(g, 8, 2), 5)
     return with_gradients(model), nn.MSELoss(), batches, False
 
@@ -2316,6 +2507,28 @@ def modes_of_the_blocks(model, metric, batches):
 
 
 @evaluate.misconception(
+    title="Switched the modules that trained, and everything inside them",
+    why="`train()` of a module also switches everything inside it. Modules that trained may have others inside that did not: those "
+    "were in eval mode on purpose, and are in training mode afterwards.",
+    next="Set the attribute `training` of each module that you have noted: it switches that module alone.",
+    link="two-switches",
+    shows="every module is in its old mode afterwards",
+)
+def switched_with_all_inside(model, metric, batches):
+    trained = [module for module in model.modules() if module.training]
+    model.eval()
+    total, count = 0.0, 0
+    with torch.no_grad():
+        for inputs, targets in batches:
+            total += float(metric(model(inputs), targets)) * len(inputs)
+            count += len(inputs)
+    mean = total / count
+    for module in trained:
+        module.train()
+    return mean
+
+
+@evaluate.misconception(
     title="One mode for all modules of a kind",
     why="Two modules of one class, such as two dropouts, may be in different modes. Noted by class, the second one overwrites "
     "what was noted of the first.",
@@ -2480,6 +2693,27 @@ def tensors_added_up(model, metric, batches):
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     total, count = 0.0, 0
+    with torch.no_grad():
+        for inputs, targets in batches:
+            total += metric(model(inputs), targets) * len(inputs)
+            count += len(inputs)
+    mean = total / count
+    for module, training in modes:
+        module.training = training
+    return mean
+
+
+@evaluate.misconception(
+    title="Added up in a tensor, and returned it",
+    why="A tensor plus a number is a tensor again, whatever the metric gives. A number to print or to keep is due.",
+    next="Begin the sum with a Python 0, or take the number out at the end.",
+    link="numbers-without-graphs",
+    shows="result",
+)
+def summed_in_a_tensor(model, metric, batches):
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    total, count = torch.zeros(()), 0
     with torch.no_grad():
         for inputs, targets in batches:
             total += metric(model(inputs), targets) * len(inputs)
@@ -2678,8 +2912,8 @@ def fit(
     """Train a model for some epochs, and measure it after each.
 
     In every epoch the model is in training mode for the training batches. After them the
-    validation batches are measured as `evaluate` does it. In which mode the model is left at the
-    end does not matter.
+    validation batches are measured as `evaluate` does it. The model comes in one mode, with no
+    layer frozen in the other; in which one it is left at the end does not matter.
 
     train_batches: gives pairs (inputs, targets). It is read once per epoch, each reading may give
     another order, and it need not have a length.
@@ -2703,8 +2937,41 @@ def fit(
     # end solution
 
 
-ONE_READING = "the training batches are read once per epoch"
-FLOATS = "the history holds floats"
+READINGS = "how often the training batches are read"
+ENTRIES = "the number of entries that come back"
+FLOATS = "what comes back holds no tensors"
+
+
+def times(readings, epochs):
+    """Say how often batches were read, in words."""
+    return f"{readings} time{'s' * (readings != 1)} in {epochs} epoch{'s' * (epochs != 1)}"
+
+
+def as_a_list(name, entries, epochs):
+    """Observe what should be a list with an entry per epoch.
+
+    A list of another length goes by another name, which the reference never uses: it still tells
+    one wrong answer from another, and is not compared with what is due entry by entry.
+    """
+    if not isinstance(entries, list | tuple):
+        return {ENTRIES: "none, for it is no list", name: entries}
+    floats = not holds_tensors(entries)
+    seen = {ENTRIES: f"{len(entries)} after {epochs} epoch{'s' * (epochs != 1)}"}
+    seen[FLOATS] = floats
+    if len(entries) != epochs:
+        return seen | {f"{name} as it is": entries}
+    return seen | ({name: entries} | kind_of(*numbers_in(entries)) if floats else {})
+
+
+def numbers_in(entries):
+    """Give the entries of a list, or of the pairs in it."""
+    for entry in entries:
+        yield from entry if isinstance(entry, list | tuple) else [entry]
+
+
+def holds_tensors(entries):
+    """Whether any entry, or any entry of a pair, is a tensor."""
+    return any(isinstance(number, torch.Tensor) for number in numbers_in(entries))
 
 
 @fit.drive
@@ -2729,19 +2996,24 @@ def fit_and_watch(
         history = answer(
             model, loss_fn, optimizer, train_batches, validation_batches, epochs, **plan
         )
-    readings, whole = train_batches.readings, epochs * len(train_batches.batches)
-    if readings > epochs or (readings < epochs and len(steps.after) == whole):
+    readings = train_batches.readings
+    listed = as_a_list("the history", history, epochs)
+    if readings != epochs:  # and now nothing else is as it should be: only what tells them apart
+        again = len(training) != len(steps.after)
         return {
-            ONE_READING: False,
-            "they are read too often": Extra(readings > epochs),
-            "the model runs again on training batches": Extra(len(training) > whole),
-            "the validation batches are read": Extra(validation_batches.readings > 0),
+            BY_OPTIMIZER: not steps.passed_over(),
+            "the functions that it calls are written": True,
+            READINGS: times(readings, epochs),
+            **({} if again else {"training batches run in training mode": all(training)}),
+            "the number of steps": len(steps.after),
+            "how often the model runs on training batches": len(training),
+            "the validation batches are read": validation_batches.readings > 0,
+            "how many entries": listed[ENTRIES],
         }
-    floats = not holds_tensors(history)
     return steps.observed(
         **{
             "the functions that it calls are written": True,
-            ONE_READING: readings == epochs,
+            READINGS: times(readings, epochs),
             "the parameters afterwards": parameters_of(model),
             "training batches run in training mode": bool(training) and all(training),
             "validation batches run in eval mode": bool(validating) and not any(validating),
@@ -2750,18 +3022,10 @@ def fit_and_watch(
         **statistics_of(model),
         **{
             "the learning rate afterwards": optimizer.param_groups[0]["lr"],
-            FLOATS: floats,
-            **({"the history": history} if floats else {}),
+            **listed,
             "the number of times that the validation batches are read": validation_batches.readings,
         },
     )
-
-
-def holds_tensors(history):
-    """Whether any entry of any pair is a tensor."""
-    pairs = history if isinstance(history, list | tuple) else ()
-    pairs = [pair for pair in pairs if isinstance(pair, list | tuple)]
-    return any(isinstance(entry, torch.Tensor) for pair in pairs for entry in pair)
 
 
 def falling(optimizer):
@@ -2982,11 +3246,11 @@ def never_reset(
 
 @fit.misconception(
     title="The training loss was measured after the epoch",
-    why="That is a useful number, but another one: in eval mode, and by a model that has seen the epoch. It also costs a "
-    "second pass over all the training batches.",
+    why="That is a useful number, but another one: it is that of a model that has seen the whole epoch. It also costs a second "
+    "pass over all the training batches.",
     next="Use what `train_step` returns.",
     link="training-and-validation",
-    shows="the history",
+    shows=READINGS,
 )
 def measured_again(
     model, loss_fn, optimizer, train_batches, validation_batches, epochs, schedule=None
@@ -3033,7 +3297,7 @@ def validated_first(
     why="The model is examined on what it has learned from. Such a number cannot tell learning from learning by heart.",
     next="Give `evaluate` the validation batches.",
     link="training-and-validation",
-    shows="the history",
+    shows=READINGS,
 )
 def validated_on_training(
     model, loss_fn, optimizer, train_batches, validation_batches, epochs, schedule=None
@@ -3113,7 +3377,7 @@ def trained_on_validation_in_eval_mode(
     why="A loader that shuffles gives a new order at every reading. Kept in a list, the first order is used in all epochs.",
     next="Loop over `train_batches` itself, in every epoch.",
     link="training-and-validation",
-    shows=ONE_READING,
+    shows=READINGS,
 )
 def kept_the_first_reading(
     model, loss_fn, optimizer, train_batches, validation_batches, epochs, schedule=None
@@ -3203,7 +3467,7 @@ def schedule_taken_for_granted(
     why="The `return` stands inside the loop over the epochs, so the function ends with the first one.",
     next="Move the `return` out of the loop.",
     link="training-and-validation",
-    shows="the history",
+    shows=READINGS,
 )
 def one_epoch_only(
     model, loss_fn, optimizer, train_batches, validation_batches, epochs, schedule=None
@@ -3390,7 +3654,7 @@ def two_lists(model, loss_fn, optimizer, train_batches, validation_batches, epoc
     why="Training and validation losses follow each other in one list, and only their places tell them apart.",
     next="Append the two as one pair: `append((…, …))`.",
     link="training-and-validation",
-    shows="the history",
+    shows=ENTRIES,
 )
 def one_long_list(
     model, loss_fn, optimizer, train_batches, validation_batches, epochs, schedule=None
@@ -3559,9 +3823,8 @@ def with_sums_for_losses(
 
 
 @fit.misconception(
-    title="The parameters never move",
-    why="The gradients are cleared between backward and step, so that every step finds nothing to follow. If `fit` calls "
-    "your `train_step`, the mistake is there.",
+    title="The gradients are cleared between backward and step",
+    why="Every step finds nothing to follow, and the parameters never move. If `fit` calls your `train_step`, the mistake is there.",
     next="Run the check of `train_step`; or look at the order of the lines, if they stand here.",
     link="the-order-of-the-lines",
     shows="the parameters afterwards",
@@ -3584,12 +3847,112 @@ def with_a_step_that_clears_too_late(
 
 
 @fit.misconception(
+    title="Every step comes before backward, on cleared gradients",
+    why="What backward computes after the step is cleared before the next step sees it: the parameters never move. If `fit` calls "
+    "your `train_step`, the mistake is there.",
+    next="Run the check of `train_step`; or look at the order of the lines, if they stand here.",
+    link="the-order-of-the-lines",
+    shows="the parameters afterwards",
+)
+@among(train_step=backward_last)
+def with_a_step_before_backward(
+    model, loss_fn, optimizer, train_batches, validation_batches, epochs, schedule=None
+):
+    history = []
+    for _ in range(epochs):
+        model.train()
+        total, count = 0.0, 0
+        for inputs, targets in train_batches:
+            total += train_step(model, loss_fn, optimizer, inputs, targets) * len(inputs)
+            count += len(inputs)
+            if schedule is not None:
+                schedule.step()
+        history.append((total / count, evaluate(model, loss_fn, validation_batches)))
+    return history
+
+
+@fit.misconception(
+    title="The optimizer never stepped",
+    why="The parameters move when the optimizer's `step` is called, with its brackets. Here it is not, and they stay where they were. "
+    "If `fit` calls your `train_step`, the mistake is there.",
+    next="Run the check of `train_step`; or let the optimizer take its step, if the lines stand here.",
+    link="the-five-lines",
+    shows="the parameters afterwards",
+)
+@among(train_step=never_stepped)
+def with_a_step_that_never_steps(
+    model, loss_fn, optimizer, train_batches, validation_batches, epochs, schedule=None
+):
+    history = []
+    for _ in range(epochs):
+        model.train()
+        total, count = 0.0, 0
+        for inputs, targets in train_batches:
+            total += train_step(model, loss_fn, optimizer, inputs, targets) * len(inputs)
+            count += len(inputs)
+            if schedule is not None:
+                schedule.step()
+        history.append((total / count, evaluate(model, loss_fn, validation_batches)))
+    return history
+
+
+@fit.misconception(
+    title="Never went backward",
+    why="Nobody asks for gradients, so every step finds none, and the parameters never move. If `fit` calls your `train_step`, the "
+    "mistake is there.",
+    next="Run the check of `train_step`; or go backward before each step, if the lines stand here.",
+    link="the-five-lines",
+    shows="the parameters afterwards",
+)
+@among(train_step=never_backward)
+def with_a_step_that_never_goes_backward(
+    model, loss_fn, optimizer, train_batches, validation_batches, epochs, schedule=None
+):
+    history = []
+    for _ in range(epochs):
+        model.train()
+        total, count = 0.0, 0
+        for inputs, targets in train_batches:
+            total += train_step(model, loss_fn, optimizer, inputs, targets) * len(inputs)
+            count += len(inputs)
+            if schedule is not None:
+                schedule.step()
+        history.append((total / count, evaluate(model, loss_fn, validation_batches)))
+    return history
+
+
+@fit.misconception(
+    title="Went backward from a copy that has forgotten the model",
+    why="`torch.tensor(…)` or `detach()` make a new tensor without a graph. Backward ends there, no gradient reaches the parameters, "
+    "and they never move. If `fit` calls your `train_step`, the mistake is there.",
+    next="Run the check of `train_step`; or go backward from the loss itself, if the lines stand here.",
+    link="numbers-without-graphs",
+    shows="the parameters afterwards",
+)
+@among(train_step=backward_from_a_copy)
+def with_a_step_from_a_copy(
+    model, loss_fn, optimizer, train_batches, validation_batches, epochs, schedule=None
+):
+    history = []
+    for _ in range(epochs):
+        model.train()
+        total, count = 0.0, 0
+        for inputs, targets in train_batches:
+            total += train_step(model, loss_fn, optimizer, inputs, targets) * len(inputs)
+            count += len(inputs)
+            if schedule is not None:
+                schedule.step()
+        history.append((total / count, evaluate(model, loss_fn, validation_batches)))
+    return history
+
+
+@fit.misconception(
     title="Read the training batches more than once per epoch",
     why="Every reading costs as much as loading all the data again, and where a loader shuffles, it is another order. "
     "Counting, too, is a reading.",
     next="Count the examples while you train on them.",
     link="training-and-validation",
-    shows=ONE_READING,
+    shows=READINGS,
 )
 def counted_in_an_extra_reading(
     model, loss_fn, optimizer, train_batches, validation_batches, epochs, schedule=None
@@ -3726,6 +4089,172 @@ def history_lost(
         history.append((total / count, evaluate(model, loss_fn, validation_batches)))
 
 
+@fit.misconception(
+    title="One epoch too many",
+    why="`range(epochs)` counts from 0 to epochs - 1, which are `epochs` rounds. Counted to `epochs` itself, it is one round more: the "
+    "training is longer than asked for, and so is the history.",
+    next="Go through `epochs` rounds.",
+    link="training-and-validation",
+    shows=READINGS,
+)
+def one_epoch_too_many(
+    model, loss_fn, optimizer, train_batches, validation_batches, epochs, schedule=None
+):
+    history = []
+    for _ in range(epochs + 1):
+        model.train()
+        total, count = 0.0, 0
+        for inputs, targets in train_batches:
+            total += train_step(model, loss_fn, optimizer, inputs, targets) * len(inputs)
+            count += len(inputs)
+            if schedule is not None:
+                schedule.step()
+        history.append((total / count, evaluate(model, loss_fn, validation_batches)))
+    return history
+
+
+@fit.misconception(
+    title="One epoch too few",
+    why="`range(1, epochs)` and `range(epochs - 1)` have a round less than `epochs`: the training is shorter than asked for, and so is "
+    "the history.",
+    next="`range(epochs)` gives `epochs` rounds.",
+    link="training-and-validation",
+    shows=READINGS,
+)
+def one_epoch_too_few(
+    model, loss_fn, optimizer, train_batches, validation_batches, epochs, schedule=None
+):
+    history = []
+    for _ in range(1, epochs):
+        model.train()
+        total, count = 0.0, 0
+        for inputs, targets in train_batches:
+            total += train_step(model, loss_fn, optimizer, inputs, targets) * len(inputs)
+            count += len(inputs)
+            if schedule is not None:
+                schedule.step()
+        history.append((total / count, evaluate(model, loss_fn, validation_batches)))
+    return history
+
+
+@fit.misconception(
+    title="Only the last epoch is left in the history",
+    why="An empty list that is made inside the loop is made anew in every epoch, and the pairs of all epochs before are lost.",
+    next="Begin the history once, before the epochs, and return all of it.",
+    link="training-and-validation",
+    shows=ENTRIES,
+)
+def begun_anew(model, loss_fn, optimizer, train_batches, validation_batches, epochs, schedule=None):
+    for _ in range(epochs):
+        history = []
+        model.train()
+        total, count = 0.0, 0
+        for inputs, targets in train_batches:
+            total += train_step(model, loss_fn, optimizer, inputs, targets) * len(inputs)
+            count += len(inputs)
+            if schedule is not None:
+                schedule.step()
+        history.append((total / count, evaluate(model, loss_fn, validation_batches)))
+    return history
+
+
+@fit.misconception(
+    title="A pair for every batch",
+    why="The line that appends stands in the loop over the batches, so the history grows with each of them. One pair per epoch was "
+    "asked for, when all its batches have been seen.",
+    next="Move the line out of the loop over the batches.",
+    link="training-and-validation",
+    shows=ENTRIES,
+)
+def a_pair_per_batch(
+    model, loss_fn, optimizer, train_batches, validation_batches, epochs, schedule=None
+):
+    history = []
+    for _ in range(epochs):
+        model.train()
+        total, count = 0.0, 0
+        for inputs, targets in train_batches:
+            total += train_step(model, loss_fn, optimizer, inputs, targets) * len(inputs)
+            count += len(inputs)
+            if schedule is not None:
+                schedule.step()
+            history.append((total / count, evaluate(model, loss_fn, validation_batches)))
+    return history
+
+
+@fit.misconception(
+    title="Read the training batches once more than there are epochs",
+    why="Looking at the batches before the first epoch, to count them for example, or reading ahead is a reading, too: it costs as much "
+    "as loading all the data again.",
+    next="Count the examples while you train on them.",
+    link="training-and-validation",
+    shows=READINGS,
+)
+def counted_before_the_first_epoch(
+    model, loss_fn, optimizer, train_batches, validation_batches, epochs, schedule=None
+):
+    history, size = [], sum(len(inputs) for inputs, _ in train_batches)
+    for _ in range(epochs):
+        model.train()
+        total = 0.0
+        for inputs, targets in train_batches:
+            total += train_step(model, loss_fn, optimizer, inputs, targets) * len(inputs)
+            if schedule is not None:
+                schedule.step()
+        history.append((total / size, evaluate(model, loss_fn, validation_batches)))
+    return history
+
+
+@fit.misconception(
+    title="A new optimizer for every step",
+    why="A new optimizer has an empty memory and settings of its own. The one that came in never takes a step. If `fit` calls your "
+    "`train_step`, the mistake is there.",
+    next="Run the check of `train_step`; or use the optimizer that comes in, if the lines stand here.",
+    link="what-the-optimizer-does",
+    shows=BY_OPTIMIZER,
+)
+@among(train_step=made_an_optimizer)
+def with_a_new_optimizer_for_every_step(
+    model, loss_fn, optimizer, train_batches, validation_batches, epochs, schedule=None
+):
+    history = []
+    for _ in range(epochs):
+        model.train()
+        total, count = 0.0, 0
+        for inputs, targets in train_batches:
+            total += train_step(model, loss_fn, optimizer, inputs, targets) * len(inputs)
+            count += len(inputs)
+            if schedule is not None:
+                schedule.step()
+        history.append((total / count, evaluate(model, loss_fn, validation_batches)))
+    return history
+
+
+@fit.misconception(
+    title="Stepped by hand instead of with the optimizer",
+    why="Which rule is used, and at which rate, is the optimizer's business: it may be momentum or Adam, and a schedule may change its "
+    "rate. If `fit` calls your `train_step`, the mistake is there.",
+    next="Run the check of `train_step`; or let `optimizer` take the step, if the lines stand here.",
+    link="what-the-optimizer-does",
+    shows=BY_OPTIMIZER,
+)
+@among(train_step=stepped_by_hand)
+def with_a_step_by_hand(
+    model, loss_fn, optimizer, train_batches, validation_batches, epochs, schedule=None
+):
+    history = []
+    for _ in range(epochs):
+        model.train()
+        total, count = 0.0, 0
+        for inputs, targets in train_batches:
+            total += train_step(model, loss_fn, optimizer, inputs, targets) * len(inputs)
+            count += len(inputs)
+            if schedule is not None:
+                schedule.step()
+        history.append((total / count, evaluate(model, loss_fn, validation_batches)))
+    return history
+
+
 # Two more tools -----------------------------------------------------------------------------------
 
 
@@ -3744,9 +4273,10 @@ def clipped_step(model: nn.Module, loss_fn, optimizer, inputs, targets, max_norm
     """Do one update on one batch, with a gradient that is never longer than `max_norm`.
 
     All gradients of the model together are one long vector. If its length exceeds `max_norm`, it is
-    scaled down to that length; its direction stays. A shorter one is left alone. The first five
-    arguments are those of `train_step`; the optimizer has all of the model's parameters here, maybe
-    in several groups. Frozen parameters have no gradient, and are no part of the vector.
+    scaled down to that length; its direction stays. A shorter one is left alone; none is of length
+    0 here. The first five arguments are those of `train_step`; the optimizer has all of the model's
+    parameters here, maybe in several groups, each with settings of its own. Frozen parameters have
+    no gradient, get none, and are no part of the vector.
 
     Returns the length before any scaling, as a Python float.
     """
@@ -3780,6 +4310,7 @@ def three_clipped_steps(answer, model, loss_fn, optimizer, inputs, targets, max_
             "the model is in its old mode afterwards": modes_of(model) == modes,
         },
         **lengths,
+        **kind_of(*lengths.values()),
         **{
             "how often the optimizer stepped": Extra(len(steps.after)),
             "the gradient that is left is within the limit": Extra(
@@ -3812,13 +4343,30 @@ def short_enough(g):  # nothing to clip: a gradient must not be made longer
     return model, nn.CrossEntropyLoss(), optimizer, numbers(g, 9, 2), classes_of(g, 9, 2), 1000.0
 
 
+def weighted_mean(outputs, targets):
+    """Compute a loss whose gradient is known: the targets are the slopes at the outputs."""
+    return (outputs * targets).mean()
+
+
 @clipped_step.probe
-def two_groups(g):  # a frozen layer, a dropout in eval mode, and two learning rates
+def near_the_limit(g):  # gradients of length 1.5, 2.1 and 1.9, in float32
+    model = line(g).float()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.2)
+    inputs = torch.full((9, 1), -0.75)  # so that a slope of 1 is a gradient of length 1.25
+    targets = torch.tensor([1.2, 1.68, 1.52]).repeat_interleave(3)[:, None]
+    return model, weighted_mean, optimizer, inputs, targets, 2.0
+
+
+@clipped_step.probe
+def two_groups(
+    g,
+):  # a frozen layer, which must not decay, a dropout in eval mode, two learning rates
     model = classifier(g)
     model[0].requires_grad_(False)
     model[3].eval()
     early, late = [*model[0].parameters(), *model[1].parameters()], model[4].parameters()
-    optimizer = torch.optim.SGD([{"params": early}, {"params": late, "lr": 0.4}], lr=0.2)
+    groups = [{"params": early, "weight_decay": 0.3}, {"params": late, "lr": 0.4}]
+    optimizer = torch.optim.SGD(groups, lr=0.2)
     return model, nn.CrossEntropyLoss(), optimizer, numbers(g, 8, 2), classes_of(g, 8), 0.05
 
 
@@ -3873,10 +4421,10 @@ def clipped_after_the_step(model, loss_fn, optimizer, inputs, targets, max_norm)
 
 
 @clipped_step.misconception(
-    title="Clipped before backward",
-    why="The gradients were cleared a line ago, so there is nothing to clip, and the length that is found is 0. Backward "
-    "then fills in the full ones.",
-    next="Clip after backward.",
+    title="There was nothing to clip",
+    why="The length that was found is 0: what was given to the clipping had no gradients. Between the clearing and backward no "
+    "parameter has one, and a copy of a parameter never has. The step then uses the gradients in their full length.",
+    next="Clip the parameters themselves, after backward.",
     link="gradient-clipping",
     shows="the length of gradient 1",
 )
@@ -4106,6 +4654,51 @@ def clipped_in_training_mode(model, loss_fn, optimizer, inputs, targets, max_nor
 
 
 @clipped_step.misconception(
+    title="The function returns nothing",
+    why="The update is done, and the length that was found is forgotten: without `return` a function gives None.",
+    next="Return the length as a number.",
+    link="gradient-clipping",
+    shows="the length of gradient 1",
+)
+def length_lost(model, loss_fn, optimizer, inputs, targets, max_norm):
+    optimizer.zero_grad()
+    loss_fn(model(inputs), targets).backward()
+    nn.utils.clip_grad_norm_(model.parameters(), max_norm)
+    optimizer.step()
+
+
+@clipped_step.misconception(
+    title="Frozen parameters got a gradient of zeros",
+    why="An optimizer leaves a parameter alone when its `.grad` is None. Zeros are a gradient: weight decay and momentum then "
+    "move the parameter, though it was frozen.",
+    next="Leave parameters without a gradient out.",
+    link="what-the-optimizer-does",
+)
+def zeros_for_the_frozen_ones(model, loss_fn, optimizer, inputs, targets, max_norm):
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    loss_fn(model(inputs), targets).backward()
+    norm = nn.utils.clip_grad_norm_(model.parameters(), max_norm)
+    optimizer.step()
+    return norm.item()
+
+
+@clipped_step.misconception(
+    title="Never went backward",
+    why="Nobody asked for gradients. The length that is found is 0, `step` finds nothing to follow, and the parameters never move.",
+    next="Go backward before you clip.",
+    link="the-five-lines",
+    shows="the length of gradient 1",
+)
+def clipped_without_backward(model, loss_fn, optimizer, inputs, targets, max_norm):
+    optimizer.zero_grad()
+    loss_fn(model(inputs), targets)
+    norm = nn.utils.clip_grad_norm_(model.parameters(), max_norm)
+    optimizer.step()
+    return norm.item()
+
+
+@clipped_step.misconception(
     title="The length is still squared",
     why="The squares of all elements were added up, and the root was not taken. The gradient is then shortened by the "
     "wrong factor, or what is returned is another number than the length.",
@@ -4159,25 +4752,36 @@ def train_in_batches(model, loss_fn, optimizer, batches, epochs):
     return losses
 
 
+READ = "how often the batches are read"
+
+
 @train_in_batches.drive
 def train_and_compare(answer, model, loss_fn, optimizer, batches, epochs):
     ran = []
     model.register_forward_hook(lambda *_: ran.append(all(modes_of(model))))
     with Steps(model, optimizer) as steps:
         losses = answer(model, loss_fn, optimizer, batches, epochs)
-    after = steps.after
-    floats = not holds_tensors([losses])
+    after, listed = steps.after, as_a_list("the list of losses", losses, epochs)
+    if batches.readings != epochs:  # and now nothing else is as it should be
+        return {
+            BY_OPTIMIZER: not steps.passed_over(),
+            READ: times(batches.readings, epochs),
+            "every batch runs in training mode": all(ran),
+            "the number of steps": len(after),
+            "how often the model runs": len(ran),
+            "how many entries": listed[ENTRIES],
+        }
     return steps.observed(
         **{
+            READ: times(batches.readings, epochs),
             "the parameters after the first batch": after[0] if after else None,
             "the parameters after the second batch": after[1] if len(after) > 1 else None,
             "the parameters in the end": parameters_of(model),
             "every batch runs in training mode": all(ran),
         },
         **statistics_of(model),
+        **listed,
         **{
-            "the losses are floats": floats,
-            **({"the losses": losses} if floats else {}),
             "how often the optimizer stepped": Extra(len(after)),
             "the gradients afterwards": Extra(gradients_of(model)),
         },
@@ -4188,7 +4792,8 @@ def train_and_compare(answer, model, loss_fn, optimizer, batches, epochs):
 def a_line_in_batches(g):
     model = line(g)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    return model, nn.MSELoss(), optimizer, cut(numbers(g, 7, 1), numbers(g, 7, 1), 3), 2
+    batches = Readings(cut(numbers(g, 7, 1), numbers(g, 7, 1), 3))
+    return model, nn.MSELoss(), optimizer, batches, 2
 
 
 @train_in_batches.probe
@@ -4308,9 +4913,9 @@ def moved_too_far(model, loss_fn, optimizer, batches, epochs):
 
 
 @train_in_batches.misconception(
-    title="Now the gradients are never cleared",
-    why="Without the line, the gradients of all batches of all epochs pile up in `.grad`.",
-    next="The line belongs in the inner loop.",
+    title="Now the gradients pile up from epoch to epoch",
+    why="Nothing clears any more while the training runs, so the gradients of all batches of all epochs add up in `.grad`.",
+    next="Clear for every batch: in the inner loop, with the brackets of a call.",
     link="the-order-of-the-lines",
 )
 def took_the_line_out(model, loss_fn, optimizer, batches, epochs):
@@ -4353,10 +4958,10 @@ def stepped_once_per_epoch(model, loss_fn, optimizer, batches, epochs):
 
 
 @train_in_batches.misconception(
-    title="The clearing moved, and so did the step",
-    why="Clearing now comes right before the step of the same batch, and backward after both: each step finds empty "
-    "gradients.",
-    next="Backward belongs between the two.",
+    title="Now the step comes before backward, on cleared gradients",
+    why="What backward computes after the step is cleared before the next step sees it: each step finds empty gradients, and the "
+    "parameters never move.",
+    next="Backward belongs between clearing and stepping.",
     link="the-order-of-the-lines",
 )
 def backward_moved_too(model, loss_fn, optimizer, batches, epochs):
@@ -4400,11 +5005,11 @@ def a_new_optimizer(model, loss_fn, optimizer, batches, epochs):
 
 
 @train_in_batches.misconception(
-    title="The clearing is right, but the loss is now a mean of means",
+    title="The loss is now a mean of means",
     why="Every batch counts the same, also the short last one. The loop weighted them by their size, and that was right.",
     next="Leave the weighting as it was.",
     link="every-example-counts-the-same",
-    shows="the losses",
+    shows="the list of losses",
 )
 def unweighted_losses(model, loss_fn, optimizer, batches, epochs):
     losses = []
@@ -4423,7 +5028,7 @@ def unweighted_losses(model, loss_fn, optimizer, batches, epochs):
 
 
 @train_in_batches.misconception(
-    title="The clearing is right, but `model.train()` is gone",
+    title="`model.train()` is gone",
     why="A model that comes in eval mode is then trained without dropout, and its BatchNorm does not look at the batches.",
     next="Leave the mode as it was set, at the start of every epoch.",
     link="two-switches",
@@ -4445,12 +5050,12 @@ def lost_the_mode(model, loss_fn, optimizer, batches, epochs):
 
 
 @train_in_batches.misconception(
-    title="The clearing is right, but the sums run on",
+    title="The sums now run on from epoch to epoch",
     why="Set to 0 once, before all epochs, they make each entry a mean over everything so far. They began at 0 in every "
     "epoch, and that was right.",
     next="Leave the two sums where they were.",
     link="training-and-validation",
-    shows="the losses",
+    shows="the list of losses",
 )
 def sums_run_on(model, loss_fn, optimizer, batches, epochs):
     losses = []
@@ -4469,12 +5074,12 @@ def sums_run_on(model, loss_fn, optimizer, batches, epochs):
 
 
 @train_in_batches.misconception(
-    title="The clearing is right, but the losses are tensors",
+    title="The losses are now tensors",
     why="Without `.item()` the sum remembers how every loss was computed, and holds the graphs of the whole epoch. The "
     "loop took the numbers out, and that was right.",
     next="Leave `.item()` where it was.",
     link="numbers-without-graphs",
-    shows="the losses are floats",
+    shows=FLOATS,
 )
 def losses_as_tensors(model, loss_fn, optimizer, batches, epochs):
     losses = []
@@ -4493,12 +5098,12 @@ def losses_as_tensors(model, loss_fn, optimizer, batches, epochs):
 
 
 @train_in_batches.misconception(
-    title="The clearing is right, but the weights are gone",
+    title="The losses are no longer weighted",
     why="Each loss is a mean already. Their sum, divided by the number of examples without having been weighted, comes "
     "out far too small.",
     next="Leave the weighting as it was.",
     link="every-example-counts-the-same",
-    shows="the losses",
+    shows="the list of losses",
 )
 def divided_without_weights(model, loss_fn, optimizer, batches, epochs):
     losses = []
@@ -4522,6 +5127,7 @@ def divided_without_weights(model, loss_fn, optimizer, batches, epochs):
     "read them anew, and that was right.",
     next="Loop over `batches` itself, in every epoch.",
     link="training-and-validation",
+    shows=READ,
 )
 def kept_in_a_list(model, loss_fn, optimizer, batches, epochs):
     losses = []
@@ -4538,3 +5144,279 @@ def kept_in_a_list(model, loss_fn, optimizer, batches, epochs):
             examples += len(inputs)
         losses.append(loss_sum / examples)
     return losses
+
+
+@train_in_batches.misconception(
+    title="Now the optimizer never steps",
+    why="The parameters move when the optimizer's `step` is called, with its brackets. Here it is not, and they stay where they were.",
+    next="Let the optimizer step after every backward, as it did.",
+    link="the-five-lines",
+)
+def clinic_never_stepped(model, loss_fn, optimizer, batches, epochs):
+    losses = []
+    for _ in range(epochs):  # one pass over the data each
+        model.train()
+        loss_sum, examples = 0.0, 0
+        for inputs, targets in batches:  # a short last one, too
+            optimizer.zero_grad()  # or these gradients add to the last ones
+            loss = loss_fn(model(inputs), targets)
+            loss.backward()
+            loss_sum += loss.item() * len(inputs)
+            examples += len(inputs)
+        losses.append(loss_sum / examples)
+    return losses
+
+
+@train_in_batches.misconception(
+    title="Now nobody goes backward",
+    why="The loss is computed, and nobody asks for its gradients. Every step finds none, and the parameters never move.",
+    next="Go backward from the loss of every batch, as the loop did.",
+    link="the-five-lines",
+)
+def clinic_never_backward(model, loss_fn, optimizer, batches, epochs):
+    losses = []
+    for _ in range(epochs):  # one pass over the data each
+        model.train()
+        loss_sum, examples = 0.0, 0
+        for inputs, targets in batches:  # a short last one, too
+            optimizer.zero_grad()  # or these gradients add to the last ones
+            loss = loss_fn(model(inputs), targets)
+            optimizer.step()
+            loss_sum += loss.item() * len(inputs)
+            examples += len(inputs)
+        losses.append(loss_sum / examples)
+    return losses
+
+
+@train_in_batches.misconception(
+    title="Now backward starts from a copy that has forgotten the model",
+    why="`torch.tensor(…)` or `detach()` make a new tensor without a graph. Backward ends there, and no gradient reaches the "
+    "parameters.",
+    next="Go backward from the loss itself.",
+    link="numbers-without-graphs",
+)
+def clinic_backward_from_a_copy(model, loss_fn, optimizer, batches, epochs):
+    losses = []
+    for _ in range(epochs):  # one pass over the data each
+        model.train()
+        loss_sum, examples = 0.0, 0
+        for inputs, targets in batches:  # a short last one, too
+            optimizer.zero_grad()  # or these gradients add to the last ones
+            loss = torch.tensor(loss_fn(model(inputs), targets).item(), requires_grad=True)
+            loss.backward()
+            optimizer.step()
+            loss_sum += loss.item() * len(inputs)
+            examples += len(inputs)
+        losses.append(loss_sum / examples)
+    return losses
+
+
+@train_in_batches.misconception(
+    title="Now the step comes before backward",
+    why="The step uses whatever gradients are there: none at first, then those of the batch before. Every batch moves the "
+    "parameters one batch too late.",
+    next="First the gradients, then the step.",
+    link="the-order-of-the-lines",
+)
+def clinic_stepped_too_early(model, loss_fn, optimizer, batches, epochs):
+    losses = []
+    for _ in range(epochs):  # one pass over the data each
+        model.train()
+        loss_sum, examples = 0.0, 0
+        for inputs, targets in batches:  # a short last one, too
+            loss = loss_fn(model(inputs), targets)
+            optimizer.step()
+            optimizer.zero_grad()
+            loss.backward()
+            loss_sum += loss.item() * len(inputs)
+            examples += len(inputs)
+        losses.append(loss_sum / examples)
+    return losses
+
+
+@train_in_batches.misconception(
+    title="Trained with an optimizer of its own",
+    why="A new optimizer has settings and a memory of its own. The one that came in, with what was chosen for it, never takes a step.",
+    next="Keep the optimizer that comes in, and let it clear.",
+    link="what-the-optimizer-does",
+)
+def another_optimizer(model, loss_fn, optimizer, batches, epochs):
+    losses = []
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    for _ in range(epochs):  # one pass over the data each
+        model.train()
+        loss_sum, examples = 0.0, 0
+        for inputs, targets in batches:  # a short last one, too
+            optimizer.zero_grad()  # or these gradients add to the last ones
+            loss = loss_fn(model(inputs), targets)
+            loss.backward()
+            optimizer.step()
+            loss_sum += loss.item() * len(inputs)
+            examples += len(inputs)
+        losses.append(loss_sum / examples)
+    return losses
+
+
+@train_in_batches.misconception(
+    title="Now the steps are taken by hand",
+    why="Subtracting a learning rate times the gradient is plain SGD, whatever the optimizer is. The one that came in, with its "
+    "memory, never takes a step.",
+    next="Keep the optimizer that comes in, and let it clear and step.",
+    link="what-the-optimizer-does",
+)
+def clinic_stepped_by_hand(model, loss_fn, optimizer, batches, epochs):
+    losses = []
+    for _ in range(epochs):  # one pass over the data each
+        model.train()
+        loss_sum, examples = 0.0, 0
+        for inputs, targets in batches:  # a short last one, too
+            model.zero_grad()
+            loss = loss_fn(model(inputs), targets)
+            loss.backward()
+            with torch.no_grad():
+                for parameter in model.parameters():
+                    parameter -= 0.01 * parameter.grad
+            loss_sum += loss.item() * len(inputs)
+            examples += len(inputs)
+        losses.append(loss_sum / examples)
+    return losses
+
+
+@train_in_batches.misconception(
+    title="The losses are now measured after the updates",
+    why="The model has moved by then, so these are other losses: they flatter, since each step was made for this very batch. And the "
+    "model runs twice on every batch.",
+    next="Take the number out of the loss that you go backward from, as the loop did.",
+    link="the-five-lines",
+    shows="the list of losses",
+)
+def clinic_loss_after_the_update(model, loss_fn, optimizer, batches, epochs):
+    losses = []
+    for _ in range(epochs):  # one pass over the data each
+        model.train()
+        loss_sum, examples = 0.0, 0
+        for inputs, targets in batches:  # a short last one, too
+            optimizer.zero_grad()  # or these gradients add to the last ones
+            loss = loss_fn(model(inputs), targets)
+            loss.backward()
+            optimizer.step()
+            loss_sum += loss_fn(model(inputs), targets).item() * len(inputs)
+            examples += len(inputs)
+        losses.append(loss_sum / examples)
+    return losses
+
+
+@train_in_batches.misconception(
+    title="Now there is one epoch too many",
+    why="`range(epochs)` counts from 0 to epochs - 1, which are `epochs` rounds. That was right.",
+    next="Leave the outer loop as it was.",
+    link="training-and-validation",
+    shows=READ,
+)
+def clinic_one_epoch_more(model, loss_fn, optimizer, batches, epochs):
+    losses = []
+    for _ in range(epochs + 1):  # one pass over the data each
+        model.train()
+        loss_sum, examples = 0.0, 0
+        for inputs, targets in batches:  # a short last one, too
+            optimizer.zero_grad()  # or these gradients add to the last ones
+            loss = loss_fn(model(inputs), targets)
+            loss.backward()
+            optimizer.step()
+            loss_sum += loss.item() * len(inputs)
+            examples += len(inputs)
+        losses.append(loss_sum / examples)
+    return losses
+
+
+@train_in_batches.misconception(
+    title="Now there is one epoch too few",
+    why="`range(1, epochs)` and `range(epochs - 1)` have a round less than `epochs`, which was right.",
+    next="Leave the outer loop as it was.",
+    link="training-and-validation",
+    shows=READ,
+)
+def clinic_one_epoch_less(model, loss_fn, optimizer, batches, epochs):
+    losses = []
+    for _ in range(1, epochs):  # one pass over the data each
+        model.train()
+        loss_sum, examples = 0.0, 0
+        for inputs, targets in batches:  # a short last one, too
+            optimizer.zero_grad()  # or these gradients add to the last ones
+            loss = loss_fn(model(inputs), targets)
+            loss.backward()
+            optimizer.step()
+            loss_sum += loss.item() * len(inputs)
+            examples += len(inputs)
+        losses.append(loss_sum / examples)
+    return losses
+
+
+@train_in_batches.misconception(
+    title="Now it returns after the first epoch",
+    why="The `return` stands inside the loop over the epochs, so the function ends with the first one.",
+    next="Move the `return` out of the loop, where it was.",
+    link="training-and-validation",
+    shows=READ,
+)
+def clinic_returned_in_the_loop(model, loss_fn, optimizer, batches, epochs):
+    losses = []
+    for _ in range(epochs):  # one pass over the data each
+        model.train()
+        loss_sum, examples = 0.0, 0
+        for inputs, targets in batches:  # a short last one, too
+            optimizer.zero_grad()  # or these gradients add to the last ones
+            loss = loss_fn(model(inputs), targets)
+            loss.backward()
+            optimizer.step()
+            loss_sum += loss.item() * len(inputs)
+            examples += len(inputs)
+        losses.append(loss_sum / examples)
+        return losses
+    return None
+
+
+@train_in_batches.misconception(
+    title="Now there is an entry for every batch",
+    why="The line that appends stands in the loop over the batches, so the list grows with each of them. One loss per epoch is due, "
+    "over all its examples.",
+    next="Move the line back, out of the loop over the batches.",
+    link="training-and-validation",
+    shows=ENTRIES,
+)
+def clinic_one_loss_per_batch(model, loss_fn, optimizer, batches, epochs):
+    losses = []
+    for _ in range(epochs):  # one pass over the data each
+        model.train()
+        loss_sum, examples = 0.0, 0
+        for inputs, targets in batches:  # a short last one, too
+            optimizer.zero_grad()  # or these gradients add to the last ones
+            loss = loss_fn(model(inputs), targets)
+            loss.backward()
+            optimizer.step()
+            loss_sum += loss.item() * len(inputs)
+            examples += len(inputs)
+            losses.append(loss_sum / examples)
+    return losses
+
+
+@train_in_batches.misconception(
+    title="Now the function returns nothing",
+    why="The model is trained, and its losses are forgotten: without `return` a function gives None.",
+    next="Return the losses, as it did.",
+    link="training-and-validation",
+    shows=ENTRIES,
+)
+def clinic_returned_nothing(model, loss_fn, optimizer, batches, epochs):
+    losses = []
+    for _ in range(epochs):  # one pass over the data each
+        model.train()
+        loss_sum, examples = 0.0, 0
+        for inputs, targets in batches:  # a short last one, too
+            optimizer.zero_grad()  # or these gradients add to the last ones
+            loss = loss_fn(model(inputs), targets)
+            loss.backward()
+            optimizer.step()
+            loss_sum += loss.item() * len(inputs)
+            examples += len(inputs)
+        losses.append(loss_sum / examples)
