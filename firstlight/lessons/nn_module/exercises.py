@@ -6,12 +6,14 @@
 # ruff: noqa: RUF007
 
 import math
+import operator
 from collections import Counter
 from contextlib import contextmanager
 from copy import deepcopy
 from itertools import permutations
-from numbers import Integral, Number
+from numbers import Integral, Number, Real
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -135,9 +137,34 @@ def dtype_in_float64(network, *inputs):
     return str(getattr(output, "dtype", None)).removeprefix("torch.")
 
 
+def after_eval(network, *inputs):
+    """Run a network in eval mode, and leave its modules in the modes they were in."""
+    modes = [(module, module.training) for module in network.modules()]
+    try:
+        return network.eval()(*inputs)
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def alike_but_for_rounding(one, other):
+    """Whether two outputs are tensors of one shape and the same numbers."""
+    if not all(isinstance(output, torch.Tensor) for output in (one, other)):
+        return False
+    if one.shape != other.shape or one.dtype != other.dtype:
+        return False
+    one, other = one.detach(), other.detach()
+    size = float(one.nan_to_num().abs().max()) if one.numel() else 0.0
+    return torch.allclose(one, other, rtol=1e-4, atol=1e-5 * size, equal_nan=True)
+
+
 def given_back(network, *inputs):
-    """Run a network twice; give its output, and in words what kind of thing it is."""
-    output, again = network(*inputs), network(*inputs)
+    """Run a network in both modes; give its output, and in words what kind of thing it is."""
+
+    def fresh():  # no leaves, so that writing into them is seen instead of refused
+        return [x.clone() for x in inputs]
+
+    output, again = network(*fresh()), network(*fresh())
     if output is None:
         written = not does_nothing(type(network).forward)
         return None, "None" if written else "nothing yet: the `...` still stands there"
@@ -145,7 +172,16 @@ def given_back(network, *inputs):
         return None, f"an object of type {type(output).__name__}"
     if not torch.equal(output, again):
         return None, "another tensor at each call"
-    return output, "a tensor"
+    if not alike_but_for_rounding(output, after_eval(network, *fresh())):
+        return output, "a tensor, and another one after `.eval()`"
+    return output, "a tensor, the same at every call"
+
+
+def left_alone(network, *inputs):
+    """Whether a network only reads its inputs, and does not write into them."""
+    copies = [x.clone() for x in inputs]
+    network(*copies)
+    return not any(copy._version for copy in copies)
 
 
 def examine(network, *inputs, of, another=None, wanted=None, orders=None):
@@ -170,6 +206,7 @@ def examine(network, *inputs, of, another=None, wanted=None, orders=None):
     inputs = tuple(x.detach().clone().requires_grad_() for x in inputs)
     output, words = given_back(network, *inputs)
     seen["what `forward` gives"] = words
+    seen["what comes in is only read"] = left_alone(network, *inputs)
     if output is None:
         return seen
     if output.requires_grad:
@@ -177,7 +214,7 @@ def examine(network, *inputs, of, another=None, wanted=None, orders=None):
     return {
         **seen,
         f"the output of {of} for known weights": output,
-        **({} if another is None else {"each new one has numbers of its own": apart}),
+        **({} if another is None else {"each new one has memory of its own": apart}),
         "the gradient at the input": inputs[0].grad,
         "every registered parameter requires gradients": all(p.requires_grad for p in parameters),
         "a gradient reaches every registered parameter": bool(parameters)
@@ -189,10 +226,12 @@ def examine(network, *inputs, of, another=None, wanted=None, orders=None):
 def form(value):
     """Describe what a function gives back, in a few words."""
     if isinstance(value, nn.Module):
-        return "an nn.Sequential" if isinstance(value, nn.Sequential) else "another module"
+        kind = "an nn.Sequential" if isinstance(value, nn.Sequential) else "another module"
+        return kind if value.training else f"{kind} in eval mode"
     if isinstance(value, tuple | list):
+        whole = all(isinstance(part, Integral) for part in value)
         plain = all(isinstance(part, Number) for part in value)
-        return f"{len(value)} {'numbers' if plain else 'values'}"
+        return f"{len(value)} {'ints' if whole else 'numbers' if plain else 'values'}"
     return "None" if value is None else f"one {type(value).__name__}"
 
 
@@ -241,17 +280,14 @@ class Linear(nn.Module):
         # end solution
 
 
-def beginning(layer, another, bound):
-    """Say in words how a layer's initial numbers lie in the range from -bound to bound."""
-    weight, bias = (getattr(layer, name, None) for name in ("weight", "bias"))
+def beginning(weight, another, bound):
+    """Say in words how a layer's initial weights lie in the range from -bound to bound."""
     if not isinstance(weight, torch.Tensor):
         return "no tensor called `weight`"
-    if not isinstance(bias, torch.Tensor):
-        return "no tensor called `bias`"
     values = weight.detach().flatten()
-    inner = float((values.abs() < bound / 2).float().mean())
     largest, spread = float(values.abs().max()), float(values.std())
-    if not bool(values.isfinite().all() & bias.isfinite().all()):
+    inner = float((values.abs() < largest / 2).float().mean())
+    if not bool(values.isfinite().all()):
         return "memory that nobody has filled"
     if len(values.unique()) == 1:
         return "one number for all weights"
@@ -265,12 +301,31 @@ def beginning(layer, another, bound):
     if largest > 1.001 * bound:
         return "a range that is too wide"
     if not 0.4 < inner < 0.6:
-        return "numbers that do not fill the range evenly"
-    if float(bias.detach().abs().max()) > 1.001 * bound:
-        return "biases outside the range"
-    if torch.equal(weight, another.weight):
+        return "numbers that are not spread evenly"
+    if largest < 0.97 * bound:
+        return narrower(largest, *weight.shape)
+    if torch.equal(weight, another):
         return "the same numbers in every new layer"
     return "numbers spread evenly over the range"
+
+
+def narrower(largest, outputs, inputs):
+    """Say which range too narrow has been filled, if it is one of those that people take."""
+    rules = {"1/√out_features": outputs**-0.5, "1/in_features": 1 / inputs}
+    for words, end in rules.items():
+        if 0.97 * end < largest < 1.001 * end:
+            return f"a range that ends at {words}"
+    return "a range that is too narrow"
+
+
+def biases_at_the_start(bias, bound):
+    """Say in words where a layer's initial biases lie."""
+    if not isinstance(bias, torch.Tensor):
+        return "no tensor called `bias`"
+    if not bool(bias.isfinite().all()):
+        return "memory that nobody has filled"
+    outside = float(bias.detach().abs().max()) > 1.001 * bound
+    return "numbers outside the range" if outside else "numbers in the range"
 
 
 @contextmanager
@@ -295,14 +350,27 @@ def by_name(network):
     return ", ".join(f"{name} {tuple(p.shape)}" for name, p in named) or "none"
 
 
+def start_of(answer):
+    """Make two layers of one shape, and say in words how their numbers start."""
+    with unfilled_memory_is_nan():
+        untouched = torch.get_rng_state()
+        one, after_one = answer(16, 40), torch.get_rng_state()
+        another, after_two = answer(16, 40), torch.get_rng_state()
+    weight, bias = getattr(one, "weight", None), getattr(one, "bias", None)
+    set_back = torch.equal(after_one, after_two) and not torch.equal(untouched, after_one)
+    return {
+        "the weights at the start": beginning(weight, getattr(another, "weight", None), 1 / 4),
+        "the biases at the start": biases_at_the_start(bias, 1 / 4),
+        "the program's generator is set back": Extra(set_back),
+        "each new layer has memory of its own": not memory([], one) & memory([], another),
+    }
+
+
 @Linear.drive
 def build_a_layer(answer, x, out_features):
     with ready_made_layers() as made:
         layer = module_of(answer(x.shape[-1], out_features))
-    with unfilled_memory_is_nan():
-        one, another = answer(16, 40), answer(16, 40)
-        start = beginning(one, another, bound=1 / 4)
-        apart = not memory([], one) & memory([], another)
+    start = start_of(answer)
     names = {name for name, _ in layer.named_parameters()}
     of = f"Linear({x.shape[-1]}, {out_features})"
     named = by_name(layer)
@@ -315,9 +383,9 @@ def build_a_layer(answer, x, out_features):
     return {
         "the parameters": named,
         "they are called `weight` and `bias`": names == {"weight", "bias"},
-        "the numbers at the start": start,
-        "each new layer has numbers of its own": apart,
+        **start,
         "no nn.Linear is made": not made and not made_later,
+        "the layer is itself an nn.Linear": Extra(isinstance(layer, nn.Linear)),
         **seen,
         "the shape of the output for one vector": found[0],
         "the shape of the output for a batch of one": found[1],
@@ -491,7 +559,7 @@ class WithoutSuper(nn.Module):
     "NaN. A network built on it works today and fails tomorrow.",
     next="Fill the weights, with `nn.init.uniform_` for instance.",
     link="what-a-linear-layer-computes",
-    shows="the numbers at the start",
+    shows="the weights at the start",
 )
 class NeverFilled(nn.Module):
     def __init__(self, in_features, out_features):
@@ -504,12 +572,90 @@ class NeverFilled(nn.Module):
 
 
 @Linear.misconception(
+    title="The biases were never filled",
+    why="`torch.empty` reserves memory and leaves in it what happens to be there: often zeros, sometimes numbers of 10³⁸ or "
+    "NaN. One such bias spoils its output for every input.",
+    next="Fill the biases as well, with zeros for instance.",
+    link="what-a-linear-layer-computes",
+    shows="the biases at the start",
+)
+class BiasNeverFilled(nn.Module):
+    def __init__(self, in_features, out_features):
+        super().__init__()
+        bound = 1 / math.sqrt(in_features)
+        self.weight = nn.Parameter(torch.empty(out_features, in_features))
+        self.bias = nn.Parameter(torch.empty(out_features))
+        nn.init.uniform_(self.weight, -bound, bound)
+
+    def forward(self, x):
+        return x @ self.weight.T + self.bias
+
+
+@Linear.misconception(
+    title="Nothing was filled, neither weights nor biases",
+    why="`torch.empty` reserves memory and leaves in it what happens to be there: often zeros, sometimes numbers of 10³⁸ or "
+    "NaN. A network built on it works today and fails tomorrow.",
+    next="Fill the weights, with `nn.init.uniform_` for instance, and the biases, with zeros for instance.",
+    link="what-a-linear-layer-computes",
+    shows="the weights at the start",
+)
+class NothingFilled(nn.Module):
+    def __init__(self, in_features, out_features):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(out_features, in_features))
+        self.bias = nn.Parameter(torch.empty(out_features))
+
+    def forward(self, x):
+        return x @ self.weight.T + self.bias
+
+
+@Linear.misconception(
+    title="The biases start outside the range",
+    why="A bias moves its output from the start, before anything is known that would ask for it. The docstring lets it start "
+    "between -1/√in_features and 1/√in_features, and 0 is the plainest choice.",
+    next="Start the biases in the range, at 0 if you like.",
+    link="what-a-linear-layer-computes",
+    shows="the biases at the start",
+)
+class BiasFromRandn(nn.Module):
+    def __init__(self, in_features, out_features):
+        super().__init__()
+        bound = 1 / math.sqrt(in_features)
+        self.weight = nn.Parameter(torch.empty(out_features, in_features))
+        self.bias = nn.Parameter(torch.randn(out_features))
+        nn.init.uniform_(self.weight, -bound, bound)
+
+    def forward(self, x):
+        return x @ self.weight.T + self.bias
+
+
+@Linear.misconception(
+    title="The bias has an axis too many",
+    why="A bias of shape (1, out_features) is a row, as in Foundations. It gives a single vector an axis that it never had, and "
+    "no bias saved by an nn.Linear fits into it.",
+    next="The bias is (out_features,): one axis.",
+    link="what-a-linear-layer-computes",
+    shows="the parameters",
+)
+class BiasAsARow(nn.Module):
+    def __init__(self, in_features, out_features):
+        super().__init__()
+        bound = 1 / math.sqrt(in_features)
+        self.weight = nn.Parameter(torch.empty(out_features, in_features))
+        self.bias = nn.Parameter(torch.zeros(1, out_features))
+        nn.init.uniform_(self.weight, -bound, bound)
+
+    def forward(self, x):
+        return x @ self.weight.T + self.bias
+
+
+@Linear.misconception(
     title="All weights start equal",
     why="If all the rows are equal, all outputs are, and so are their gradients. Every step moves them alike: a hidden layer "
     "of 100 units then does the work of one.",
     next="Start with random numbers.",
     link="what-a-linear-layer-computes",
-    shows="the numbers at the start",
+    shows="the weights at the start",
 )
 class StartsAtZero(nn.Module):
     def __init__(self, in_features, out_features):
@@ -527,7 +673,7 @@ class StartsAtZero(nn.Module):
     "times as large as the inputs, and each further layer multiplies again.",
     next="Keep to the range: it shrinks with the square root of `in_features`.",
     link="what-a-linear-layer-computes",
-    shows="the numbers at the start",
+    shows="the weights at the start",
 )
 class UnscaledNormal(nn.Module):
     def __init__(self, in_features, out_features):
@@ -545,7 +691,7 @@ class UnscaledNormal(nn.Module):
     "all units begin by seeing nearly the same.",
     next="The range is symmetric: from -1/√in_features to 1/√in_features.",
     link="what-a-linear-layer-computes",
-    shows="the numbers at the start",
+    shows="the weights at the start",
 )
 class OnlyPositive(nn.Module):
     def __init__(self, in_features, out_features):
@@ -593,6 +739,24 @@ class WrappedLinear(nn.Module):
 
     def forward(self, x):
         return self.layer(x)
+
+
+@Linear.misconception(
+    title="nn.Linear does the work, and lends its parameters",
+    why="The names are right, because `weight` and `bias` are second names for the parameters of the nn.Linear inside. In `state_dict()` everything "
+    "stands twice. Here the two parameters are to be your own.",
+    next="Make `self.weight` and `self.bias` yourself, each an `nn.Parameter`.",
+    link="what-a-linear-layer-computes",
+    shows="no nn.Linear is made",
+)
+class BorrowedParameters(nn.Module):
+    def __init__(self, in_features, out_features):
+        super().__init__()
+        self.inner = nn.Linear(in_features, out_features)
+        self.weight, self.bias = self.inner.weight, self.inner.bias
+
+    def forward(self, x):
+        return self.inner(x)
 
 
 @Linear.misconception(
@@ -742,16 +906,54 @@ class FilledWhileRecording(nn.Module):
 
 
 @Linear.misconception(
-    title="The weights do not fill the range evenly",
-    why="They lie between the two ends, and not uniformly: another distribution, a range that is too narrow, or one that comes from `out_features`.",
-    next="Uniform between -1/√in_features and 1/√in_features.",
+    title="The range is too narrow",
+    why="The numbers are spread evenly, and they end before they reach 1/√in_features. Too small weights make small outputs, in every layer again.",
+    next="The two ends are -1/√in_features and 1/√in_features.",
     link="what-a-linear-layer-computes",
-    shows="the numbers at the start",
+    shows="the weights at the start",
 )
 class NarrowRange(nn.Module):
     def __init__(self, in_features, out_features):
         super().__init__()
         bound = 0.5 / math.sqrt(in_features)
+        self.weight = nn.Parameter(torch.empty(out_features, in_features))
+        self.bias = nn.Parameter(torch.zeros(out_features))
+        nn.init.uniform_(self.weight, -bound, bound)
+
+    def forward(self, x):
+        return x @ self.weight.T + self.bias
+
+
+@Linear.misconception(
+    title="The range comes from `out_features`",
+    why="An output is a sum over the *inputs*, so their number decides how large the weights may be. How many outputs there are does not change a single one of them.",
+    next="The two ends are -1/√in_features and 1/√in_features.",
+    link="what-a-linear-layer-computes",
+    shows="the weights at the start",
+)
+class RangeFromOutputs(nn.Module):
+    def __init__(self, in_features, out_features):
+        super().__init__()
+        bound = 1 / math.sqrt(out_features)
+        self.weight = nn.Parameter(torch.empty(out_features, in_features))
+        self.bias = nn.Parameter(torch.zeros(out_features))
+        nn.init.uniform_(self.weight, -bound, bound)
+
+    def forward(self, x):
+        return x @ self.weight.T + self.bias
+
+
+@Linear.misconception(
+    title="The root is missing",
+    why="1/in_features is far smaller than 1/√in_features: with 784 inputs by a factor of 28. The signal dies out within a few layers.",
+    next="Take the square root of `in_features` first.",
+    link="what-a-linear-layer-computes",
+    shows="the weights at the start",
+)
+class RootMissing(nn.Module):
+    def __init__(self, in_features, out_features):
+        super().__init__()
+        bound = 1 / in_features
         self.weight = nn.Parameter(torch.empty(out_features, in_features))
         self.bias = nn.Parameter(torch.zeros(out_features))
         nn.init.uniform_(self.weight, -bound, bound)
@@ -780,7 +982,7 @@ class DerivedFromLinear(nn.Linear):
     why="`torch.manual_seed` inside `__init__` sets the generator of the whole program back, each time a layer is made. Two layers of one shape begin as twins, and everybody else's random numbers repeat.",
     next="Seed once, at the start of a program, outside of the layer.",
     link="what-a-linear-layer-computes",
-    shows="the numbers at the start",
+    shows="the weights at the start",
 )
 class SeededInside(nn.Module):
     def __init__(self, in_features, out_features):
@@ -790,6 +992,26 @@ class SeededInside(nn.Module):
         self.weight = nn.Parameter(torch.empty(out_features, in_features))
         self.bias = nn.Parameter(torch.zeros(out_features))
         nn.init.uniform_(self.weight, -bound, bound)
+
+    def forward(self, x):
+        return x @ self.weight.T + self.bias
+
+
+@Linear.misconception(
+    title="Every layer starts with the same numbers",
+    why="A generator of your own that is seeded inside `__init__` starts anew each time a layer is made. Two layers of one shape begin as twins.",
+    next="Draw without a generator of your own. Whoever wants the same numbers again seeds the program once, at its start.",
+    link="what-a-linear-layer-computes",
+    shows="the weights at the start",
+)
+class OwnGeneratorInside(nn.Module):
+    def __init__(self, in_features, out_features):
+        super().__init__()
+        bound = 1 / math.sqrt(in_features)
+        generator = torch.Generator().manual_seed(0)
+        self.weight = nn.Parameter(torch.empty(out_features, in_features))
+        self.bias = nn.Parameter(torch.zeros(out_features))
+        nn.init.uniform_(self.weight, -bound, bound, generator=generator)
 
     def forward(self, x):
         return x @ self.weight.T + self.bias
@@ -890,11 +1112,29 @@ class OnlyTwoAxes(nn.Module):
 
 
 @Linear.misconception(
+    title="The batch was turned round, and turned back",
+    why="W @ x.T is how a book writes it, for a table of columns. `.T` turns *all* axes round: that is right for two of them, and for a batch of sequences, with three, it brings the wrong ones together.",
+    next="Turn the weight instead. It always has two axes.",
+    link="what-a-linear-layer-computes",
+)
+class TurnedTheBatch(nn.Module):
+    def __init__(self, in_features, out_features):
+        super().__init__()
+        bound = 1 / math.sqrt(in_features)
+        self.weight = nn.Parameter(torch.empty(out_features, in_features))
+        self.bias = nn.Parameter(torch.zeros(out_features))
+        nn.init.uniform_(self.weight, -bound, bound)
+
+    def forward(self, x):
+        return (self.weight @ x.T).T + self.bias
+
+
+@Linear.misconception(
     title="The range is too wide",
     why="The numbers are spread evenly, and some lie beyond 1/√in_features. An output is a sum over all inputs, so the more inputs there are, the smaller each weight has to be.",
     next="The two ends are -1/√in_features and 1/√in_features.",
     link="what-a-linear-layer-computes",
-    shows="the numbers at the start",
+    shows="the weights at the start",
 )
 class RangeTooWide(nn.Module):
     def __init__(self, in_features, out_features):
@@ -912,7 +1152,7 @@ class RangeTooWide(nn.Module):
     why="The spread shrinks with the number of inputs, as it should. But normal numbers have no ends: about a third of them lie beyond one standard deviation. The docstring asks for a range that is filled evenly.",
     next="Draw uniform numbers between the two ends.",
     link="what-a-linear-layer-computes",
-    shows="the numbers at the start",
+    shows="the weights at the start",
 )
 class ScaledNormal(nn.Module):
     def __init__(self, in_features, out_features):
@@ -943,10 +1183,12 @@ class Standardiser(nn.Module):
     `Standardiser(x)`: x is (N, D), the training data. The layer keeps the mean and the standard
     deviation of each column, `x.mean(0)` and `x.std(0)`, each (D,), as `mean` and `std`.
 
-    `layer(z)`: z (B, D) -> (z - mean) / std, by the statistics of x, whatever z is.
+    `layer(z)`: z (B, D) -> (z - mean) / std, by the statistics of x, whatever z is. No column of x
+    is constant, so no std is 0.
 
-    Nothing here is trained: the layer has no parameters. `state_dict()` saves the two statistics
-    under their names, and nothing else. They go along with `.to()` and `.double()`.
+    Nothing here is trained: the layer has no parameters. But a gradient goes back through it to z,
+    for layers that may stand before it. `state_dict()` saves the two statistics under their names,
+    and nothing else. They go along with `.to()` and `.double()`.
     """
 
     def __init__(self, x):
@@ -980,6 +1222,15 @@ def loaded_elsewhere(answer, layer, x, z):
     return other(z)
 
 
+def gradient_at(layer, z):
+    """Send a gradient back through a layer and give what arrives at z, if any does."""
+    z = z.clone().requires_grad_()
+    output = layer(z.clone())
+    if isinstance(output, torch.Tensor) and output.requires_grad:
+        (output * torch.arange(1, output.numel() + 1).view(output.shape)).sum().backward()
+    return z.grad
+
+
 def to_six_digits(output):
     """Give an output in float32, so that a tiny number added to a divisor does not count."""
     return output.float() if isinstance(output, torch.Tensor) else output
@@ -992,9 +1243,14 @@ def measure_and_use(answer, x, z):
     kept = layer.state_dict()
     before = state_of(layer)
     one_row = layer(z[:1])
+    same = alike_but_for_rounding(output, after_eval(layer, z.clone()))
     seen = {
         "the output": to_six_digits(output),
         "the output for the first row alone": to_six_digits(one_row),
+        "what `forward` gives": "the same at every call"
+        if same
+        else "other numbers after `.eval()`",
+        "the gradient at z": to_six_digits(gradient_at(layer, z)),
         "the statistics stay as they were measured": same_state(before, state_of(layer)),
         "the number of parameters": len(list(layer.parameters())),
         "the tensors in `state_dict`": ", ".join(sorted(kept)) or "none",
@@ -1398,6 +1654,117 @@ class OneNotPersistent(nn.Module):
 
 
 @Standardiser.misconception(
+    title="After `.eval()` the layer does something else",
+    why="`.eval()` sets `self.training` to False, for layers that are made to behave in two ways. BatchNorm is one of them: it takes "
+    "the batch's statistics in one mode and its own in the other. Here there is one computation, with the statistics that were measured once.",
+    next="`forward` computes the same whatever `self.training` says.",
+    link="buffers-numbers-that-are-kept-and-not-trained",
+    shows="what `forward` gives",
+)
+class OfTheBatchInEvalMode(nn.Module):
+    def __init__(self, x):
+        super().__init__()
+        self.register_buffer("mean", x.mean(0))
+        self.register_buffer("std", x.std(0))
+
+    def forward(self, z):
+        if self.training:
+            return (z - self.mean) / self.std
+        return (z - z.mean(0)) / z.std(0)
+
+
+@Standardiser.misconception(
+    title="No gradient goes back through the layer",
+    why="Nothing in this layer is trained, but what stands before it may be. `detach()`, `.data` and `torch.no_grad()` cut the way back: the "
+    "layers in front get no gradient and never learn, and no error says so. Buffers need no such protection: nothing trains them.",
+    next="Compute with z as it came in.",
+    link="buffers-numbers-that-are-kept-and-not-trained",
+    shows="the gradient at z",
+)
+class RecordsNothing(nn.Module):
+    def __init__(self, x):
+        super().__init__()
+        self.register_buffer("mean", x.mean(0))
+        self.register_buffer("std", x.std(0))
+
+    def forward(self, z):
+        with torch.no_grad():
+            return (z - self.mean) / self.std
+
+
+@Standardiser.misconception(
+    title="A number computed in `__init__` is left behind",
+    why="The buffers are right. But `forward` uses a plain attribute that was computed from them when the layer was made. A state that is "
+    "loaded, or a move by `.double()`, changes the buffers, and the attribute stays what it was.",
+    next="Compute in `forward`, from the buffers themselves.",
+    link="buffers-numbers-that-are-kept-and-not-trained",
+    shows="the output of a copy that has loaded its state",
+)
+class ScaleKeptAside(nn.Module):
+    def __init__(self, x):
+        super().__init__()
+        self.register_buffer("mean", x.mean(0))
+        self.register_buffer("std", x.std(0))
+        self.scale = 1 / self.std
+
+    def forward(self, z):
+        return (z - self.mean) * self.scale
+
+
+@Standardiser.misconception(
+    title="Divided before the mean was taken off",
+    why="z / std - mean takes the mean off a number that has already been divided. The mean is in the units of z, so it has to be taken off "
+    "z itself.",
+    next="Put the difference in parentheses.",
+    link="buffers-numbers-that-are-kept-and-not-trained",
+    shows="the output",
+)
+class DividedFirst(nn.Module):
+    def __init__(self, x):
+        super().__init__()
+        self.register_buffer("mean", x.mean(0))
+        self.register_buffer("std", x.std(0))
+
+    def forward(self, z):
+        return z / self.std - self.mean
+
+
+@Standardiser.misconception(
+    title="The statistics were measured in float32",
+    why="The data are float64, and `.float()` keeps seven digits of sixteen. A layer that is to follow `.double()` does not choose a dtype "
+    "of its own.",
+    next="Measure the statistics in the dtype that x has.",
+    link="what-registration-is",
+    shows="`mean`",
+)
+class StatisticsInFloat32(nn.Module):
+    def __init__(self, x):
+        super().__init__()
+        self.register_buffer("mean", x.float().mean(0))
+        self.register_buffer("std", x.float().std(0))
+
+    def forward(self, z):
+        return (z - self.mean) / self.std
+
+
+@Standardiser.misconception(
+    title="A small number was added to the variance",
+    why="It guards against a division by 0, and BatchNorm does the same. A column that hardly scatters then comes out too small. The docstring divides by the deviation itself.",
+    next="Divide by `std` as it is.",
+    link="buffers-numbers-that-are-kept-and-not-trained",
+    shows="the output",
+)
+class EpsilonUnderTheRoot(nn.Module):
+    def __init__(self, x):
+        super().__init__()
+        self.register_buffer("mean", x.mean(0))
+        self.register_buffer("std", x.std(0))
+
+    def forward(self, z):
+        return (z - self.mean) / torch.sqrt(self.std**2 + 1e-5)
+
+
+@Standardiser.misconception(
     title="The two names are exchanged",
     why="The output is right, since `forward` exchanges them back. What is saved under `mean` is the deviation, so whoever reads the state, or loads it into another class, gets nonsense.",
     next="Under each name, keep what it says.",
@@ -1486,7 +1853,8 @@ def to_sequential(W1, b1, W2, b2) -> nn.Sequential:
     The raw network is relu(x @ W1 + b1) @ W2 + b2, as at the start of this lesson, with
     W1 (in, hidden), b1 (hidden,), W2 (hidden, out), b2 (out,), all float32.
     Returns nn.Sequential of nn.Linear, nn.ReLU and nn.Linear, ready to be trained. Its parameters
-    have memory of their own: training the network leaves the four tensors as they are.
+    have memory of their own: training the network leaves the four tensors as they are. Making it
+    leaves them, too: their numbers, their gradients and whether they require gradients.
     """
     # solution:
     network = nn.Sequential(nn.Linear(*W1.shape), nn.ReLU(), nn.Linear(*W2.shape))
@@ -1499,16 +1867,28 @@ def to_sequential(W1, b1, W2, b2) -> nn.Sequential:
     # end solution
 
 
+def trained_of(parameters):
+    """Say how many of some parameters are leaves with gradients: `all`, `none`, `2 of 4`."""
+    trained = sum(p.requires_grad and p.is_leaf for p in parameters)
+    if trained == len(parameters):
+        return "all"
+    return f"{trained} of {len(parameters)}" if trained else "none"
+
+
 @to_sequential.drive
 def convert_and_train(answer, W1, b1, W2, b2):
-    x = torch.randn(5, len(W1), generator=torch.Generator().manual_seed(3))
+    x = 10 * torch.randn(5, len(W1), generator=torch.Generator().manual_seed(3))
+    for tensor in (t for t in (W1, b1, W2, b2) if t.requires_grad):
+        tensor.grad = torch.ones_like(tensor)
     due = {"W1": W1.T, "b1": b1, "W2": W2.T, "b2": b2}
     due = {name: value.detach().clone() for name, value in due.items()}
-    flags = [tensor.requires_grad for tensor in (W1, b1, W2, b2)]
+    given = [W1, b1, W2, b2]
+    flags = [tensor.requires_grad for tensor in given]
     network = answer(W1, b1, W2, b2)
     another = answer(W1, b1, W2, b2)
     if not isinstance(network, nn.Sequential):
         return {"what comes back": form(network)}
+    gradients = [tensor.grad is not None and bool(tensor.grad.eq(1).all()) for tensor in given]
     output = network(x)
     parameters = list(network.parameters())
     found = [name for name, value in due.items() if any(torch.equal(p, value) for p in parameters)]
@@ -1517,12 +1897,12 @@ def convert_and_train(answer, W1, b1, W2, b2):
         "what comes back": form(network),
         "the shapes of the parameters": shapes(parameters),
         "the given numbers that it holds": ", ".join(found) or "none",
-        "every parameter requires gradients": all(p.requires_grad for p in parameters),
+        "the parameters that can be trained": trained_of(parameters),
         **({} if strangers else {"the output for five rows": output.detach().clone()}),
     }
-    given = [W1, b1, W2, b2]
     before = [tensor.detach().clone() for tensor in given]
-    output.square().mean().backward()
+    if output.requires_grad:
+        output.square().mean().backward()
     with torch.no_grad():
         for p in parameters:
             p -= 0.1 * (torch.ones_like(p) if p.grad is None else p.grad + 0.01)
@@ -1534,6 +1914,7 @@ def convert_and_train(answer, W1, b1, W2, b2):
         **seen,
         "the four tensors stay when the network is trained": kept,
         "the four tensors require gradients as before": flags == [t.requires_grad for t in given],
+        "the four tensors keep their gradients": gradients == flags,
         "each call makes a new network": apart,
     }
 
@@ -1642,8 +2023,8 @@ def without_no_grad(W1, b1, W2, b2):
 
 @to_sequential.misconception(
     title="The network shares the tensors' memory",
-    why="`nn.Parameter(W)` wraps a tensor and copies nothing, and `.T` is a view. So each training step writes through the "
-    "parameter into the tensors that were passed in.",
+    why="`nn.Parameter(W)` wraps a tensor and copies nothing, nor does an assignment to `.data`, and `.T` is a view. So each training "
+    "step writes through the parameter into the tensors that were passed in.",
     next="Copy the numbers: `copy_`, or `clone()` before wrapping.",
     link="one-network-three-ways",
     shows="the four tensors stay when the network is trained",
@@ -1764,7 +2145,7 @@ def returns_no_network(W1, b1, W2, b2):
     why="The numbers are right, and none of the parameters requires gradients: the network computes and cannot be trained.",
     next="Leave `requires_grad` as nn.Linear sets it.",
     link="counting-parameters",
-    shows="every parameter requires gradients",
+    shows="the parameters that can be trained",
 )
 def frozen_parameters(W1, b1, W2, b2):
     network = nn.Sequential(nn.Linear(*W1.shape), nn.ReLU(), nn.Linear(*W2.shape))
@@ -1774,6 +2155,92 @@ def frozen_parameters(W1, b1, W2, b2):
         network[2].weight.copy_(W2.T)
         network[2].bias.copy_(b2)
     return network.requires_grad_(False)
+
+
+@to_sequential.misconception(
+    title="`contiguous()` did not copy",
+    why="`contiguous()` copies only if the numbers do not already lie in a row. The transpose of a tensor with one column does: then "
+    "it gives back the same memory, and training writes into the tensor that was passed in.",
+    next="`clone()` copies always.",
+    link="one-network-three-ways",
+    shows="the four tensors stay when the network is trained",
+)
+def contiguous_is_no_copy(W1, b1, W2, b2):
+    network = nn.Sequential(nn.Linear(*W1.shape), nn.ReLU(), nn.Linear(*W2.shape))
+    network[0].weight = nn.Parameter(W1.detach().T.contiguous())
+    network[0].bias = nn.Parameter(b1.detach().clone())
+    network[2].weight = nn.Parameter(W2.detach().T.contiguous())
+    network[2].bias = nn.Parameter(b2.detach().clone())
+    return network
+
+
+@to_sequential.misconception(
+    title="The gradients of the four tensors were thrown away",
+    why="The gradients of the raw network belong to whoever computed them. A function that reads the numbers leaves `.grad` alone. A "
+    "new parameter has no gradient anyway, so there is nothing to clear.",
+    next="Read the four tensors, and change nothing about them.",
+    link="one-network-three-ways",
+    shows="the four tensors keep their gradients",
+)
+def cleared_their_gradients(W1, b1, W2, b2):
+    network = nn.Sequential(nn.Linear(*W1.shape), nn.ReLU(), nn.Linear(*W2.shape))
+    with torch.no_grad():
+        network[0].weight.copy_(W1.T)
+        network[0].bias.copy_(b1)
+        network[2].weight.copy_(W2.T)
+        network[2].bias.copy_(b2)
+    for tensor in (W1, b1, W2, b2):
+        tensor.grad = None
+    return network
+
+
+@to_sequential.misconception(
+    title="The network was left in eval mode",
+    why="`.eval()` is for a network that is used and not trained: layers such as Dropout and BatchNorm then behave in another way. What is due "
+    "is ready to be trained, and a new network is so by itself.",
+    next="Leave the mode as nn.Sequential sets it.",
+    link="one-network-three-ways",
+    shows="what comes back",
+)
+def left_in_eval_mode(W1, b1, W2, b2):
+    network = nn.Sequential(nn.Linear(*W1.shape), nn.ReLU(), nn.Linear(*W2.shape))
+    with torch.no_grad():
+        network[0].weight.copy_(W1.T)
+        network[0].bias.copy_(b1)
+        network[2].weight.copy_(W2.T)
+        network[2].bias.copy_(b2)
+    return network.eval()
+
+
+@to_sequential.misconception(
+    title="`requires_grad` was taken over from the four tensors",
+    why="The four tensors may be plain numbers that require no gradients. A network is due that can be trained, wherever its numbers come from.",
+    next="Leave `requires_grad` as nn.Linear sets it.",
+    link="one-network-three-ways",
+    shows="the parameters that can be trained",
+)
+def took_over_requires_grad(W1, b1, W2, b2):
+    network = nn.Sequential(nn.Linear(*W1.shape), nn.ReLU(), nn.Linear(*W2.shape))
+    for layer, W, b in ((network[0], W1, b1), (network[2], W2, b2)):
+        layer.weight = nn.Parameter(W.detach().T.clone(), requires_grad=W.requires_grad)
+        layer.bias = nn.Parameter(b.detach().clone(), requires_grad=b.requires_grad)
+    return network
+
+
+@to_sequential.misconception(
+    title="ReLU6 instead of ReLU",
+    why="ReLU6 cuts everything above 6 off as well. Small numbers pass it unchanged, so it shows only when a hidden unit gets large.",
+    next="The raw network uses relu: what is its layer called?",
+    link="one-network-three-ways",
+)
+def with_relu6(W1, b1, W2, b2):
+    network = nn.Sequential(nn.Linear(*W1.shape), nn.ReLU6(), nn.Linear(*W2.shape))
+    with torch.no_grad():
+        network[0].weight.copy_(W1.T)
+        network[0].bias.copy_(b1)
+        network[2].weight.copy_(W2.T)
+        network[2].bias.copy_(b2)
+    return network
 
 
 @to_sequential.misconception(
@@ -1857,21 +2324,31 @@ def parameters_by_hand(widths: list[int]) -> int:
 
     widths: the number of inputs, then of the units in each layer, such as [784, 256, 10].
     Between each width and the next lies one nn.Linear with its bias; activations hold nothing.
-    Returns how many numbers all weights and biases are together, an int.
+    Returns how many numbers all weights and biases are together, exactly, as an int of Python's or
+    NumPy's.
     """
     # solution:
     return sum(inputs * outputs + outputs for inputs, outputs in zip(widths, widths[1:]))
     # end solution
 
 
+def in_digits(count):
+    """Write a count with all its digits, since large numbers that differ by 1 are nearly the same."""
+    if not isinstance(count, Real):
+        return form(count)
+    whole = isinstance(count, Integral) or float(count).is_integer()
+    return str(int(count)) if whole else str(count)
+
+
 @parameters_by_hand.drive
 def count_by_hand(answer, widths):
     given = list(widths)
-    count = answer(widths)
-    seen = {f"the count for {given}": count}
+    with ready_made_layers() as made:
+        count = answer(widths)
+    seen = {f"the count for {given}": in_digits(count)}
     if isinstance(count, Number):
         seen["the count is an int"] = isinstance(count, Integral)
-    return seen
+    return {**seen, "no layer is built": not made}
 
 
 @parameters_by_hand.probe
@@ -1899,6 +2376,11 @@ def equal_widths(g):
     return ([4, 8, 8, 8, 2],)
 
 
+@parameters_by_hand.probe
+def more_than_float32_can_count(g):  # 17 million numbers, of which float32 keeps 7 digits
+    return ([3, 4097, 4099, 1],)
+
+
 @parameters_by_hand.alternative("A bias is one more row of weights, whose input is always 1.")
 def with_one_more_input(widths):
     total = 0
@@ -1913,10 +2395,10 @@ def weights_then_biases(widths):
     return weights + sum(widths[1:])
 
 
-@parameters_by_hand.alternative("Building it and counting gives the same, of course.")
-def built_and_counted(widths):
-    layers = [nn.Linear(a, b) for a, b in zip(widths, widths[1:])]
-    return sum(p.numel() for layer in layers for p in layer.parameters())
+@parameters_by_hand.alternative("With NumPy: one product for the weights, one sum for the biases.")
+def with_numpy(widths):
+    sizes = np.array(widths, dtype=np.int64)
+    return sizes[:-1] @ sizes[1:] + sizes[1:].sum()
 
 
 @parameters_by_hand.misconception(
@@ -2076,6 +2558,51 @@ def count_as_float(widths):
     return total
 
 
+@parameters_by_hand.misconception(
+    title="The network was built and counted",
+    why="The number is right, and building is what the next exercise is for. The widths alone tell it: of a network that does not fit into "
+    "memory as well.",
+    next="How many weights lie between two neighbouring widths, and how many biases?",
+    link="counting-parameters",
+    shows="no layer is built",
+)
+def built_and_counted(widths):
+    layers = [nn.Linear(a, b) for a, b in zip(widths, widths[1:])]
+    return sum(p.numel() for layer in layers for p in layer.parameters())
+
+
+@parameters_by_hand.misconception(
+    title="Counted in float32",
+    why="float32 keeps about seven digits. Whole numbers above 2²⁴, some 17 million, are rounded, and networks of that size are nothing rare.",
+    next="Count with Python's whole numbers, which have no end.",
+    link="counting-parameters",
+)
+def counted_in_float32(widths):
+    sizes = torch.tensor(widths, dtype=torch.float32)
+    return int((sizes[:-1] * sizes[1:] + sizes[1:]).sum())
+
+
+@parameters_by_hand.misconception(
+    title="The biases of the last layer were left out",
+    why="The outputs are computed like every other layer: a sum over the inputs, and a bias. Only the inputs of the network have none.",
+    next="One bias for each output of each nn.Linear.",
+    link="counting-parameters",
+)
+def hidden_biases_only(widths):
+    return sum(a * b for a, b in zip(widths, widths[1:])) + sum(widths[1:-1])
+
+
+@parameters_by_hand.misconception(
+    title="The count is a tensor",
+    why="A tensor with one number in it prints like a number, and is none: it cannot be used as a dictionary's key or written to a file as a number.",
+    next="Count with Python's numbers, or take the number out with `.item()`.",
+    link="counting-parameters",
+)
+def count_as_tensor(widths):
+    sizes = torch.tensor(widths)
+    return (sizes[:-1] * sizes[1:] + sizes[1:]).sum()
+
+
 @exercise(
     level="supported",
     minutes=5,
@@ -2089,10 +2616,10 @@ def count_as_float(widths):
 def count_parameters(model: nn.Module) -> tuple[int, int]:
     """Count the numbers in a model's parameters.
 
-    model: any module, with modules inside it to any depth.
-    Returns (total, trained): how many numbers its parameters hold, and how many of these belong to
-    parameters that require gradients. A parameter that is used in several places counts once.
-    Buffers do not count.
+    model: any module, with modules inside it to any depth. It is left as it is.
+    Returns a pair of ints, (total, trained): how many numbers its parameters hold, and how many of
+    these belong to parameters that require gradients. A parameter that is used in several places
+    counts once. Buffers do not count.
     """
     # solution:
     parameters = list(model.parameters())
@@ -2117,23 +2644,52 @@ def parts(model):
     return ", ".join(words) or "no parameters"
 
 
+def noted(model):
+    """Note what a function that only looks at a model leaves alone."""
+    tensors = [*model.parameters(), *model.buffers()]
+    hooks = [len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.modules()]
+    return {
+        "what requires gradients": [p.requires_grad for p in model.parameters()],
+        "the numbers": [tensor.detach().clone() for tensor in tensors],
+        "the gradients": [p.grad for p in model.parameters()],
+        "the mode of a module": [module.training for module in model.modules()],
+        "a hook": hooks + [len(p._backward_hooks or ()) for p in model.parameters()],
+    }
+
+
+def same(one, other):
+    """Whether two notes are the same, where tensors have to hold the same numbers."""
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
+        return torch.equal(one, other)
+    return type(one) is type(other) and one == other
+
+
+def changed_since(before, model):
+    """Say in words what has changed in a model."""
+    after = noted(model)
+    changed = [words for words, value in before.items() if not same(value, after[words])]
+    return f"changed: {', '.join(changed)}" if changed else "as it was"
+
+
 @count_parameters.drive
 def count_and_look(answer, model):
-    before = [(p, p.requires_grad) for p in model.parameters()]
     holds = parts(model)
-    for first in [p for p, trained in before if trained][:1]:
+    for first in [p for p in model.parameters() if p.requires_grad][:1]:
         first.grad = torch.zeros_like(first)  # a gradient here or there says nothing about the rest
+    before = noted(model)
     result = answer(model)
-    unchanged = all(p.requires_grad == trained for p, trained in before)
+    afterwards = changed_since(before, model)
     seen = {"what comes back": form(result)}
-    if seen["what comes back"] != "2 numbers":
+    if seen["what comes back"] not in ("2 ints", "2 numbers"):
         return {**seen, f"the answer for a model with {holds}": result}
     return {
         **seen,
         f"the total of a model with {holds}": result[0],
         f"the number that is trained of {holds}": result[1],
-        "the model is as it was": unchanged,
-        "asked again, the same answer": form(again := answer(model)) == "2 numbers"
+        "the model afterwards": afterwards,
+        "asked again, the same answer": form(again := answer(model)) == seen["what comes back"]
         and tuple(again) == tuple(result),
     }
 
@@ -2178,6 +2734,14 @@ def a_tied_weight(g):
     model = nn.Sequential(nn.Linear(3, 3), nn.ReLU(), nn.Linear(3, 3))
     model[2].weight = model[0].weight
     return (model,)
+
+
+@count_parameters.probe
+def a_tied_weight_that_is_frozen(g):
+    model = nn.Sequential(nn.Linear(3, 3), nn.ReLU(), nn.Linear(3, 3))
+    model[2].weight = model[0].weight
+    model[0].weight.requires_grad_(False)
+    return (model.eval(),)
 
 
 @count_parameters.probe
@@ -2404,7 +2968,7 @@ def linears_only(model):
     why="Setting `requires_grad` changes what is trained from now on. A function that counts leaves the model as it is.",
     next="Read `requires_grad`, and do not write it.",
     link="counting-parameters",
-    shows="the model is as it was",
+    shows="the model afterwards",
 )
 def thawed_the_model(model):
     for parameter in model.parameters():
@@ -2497,6 +3061,82 @@ def tied_counted_twice(model):
     return total, trained
 
 
+@count_parameters.misconception(
+    title="A frozen parameter was taken off twice",
+    why="The trained number is worked out as the total without the frozen ones. But a frozen weight that stands in two places was "
+    "counted once in the total and twice among the frozen: more is taken off than was there.",
+    next="Add up what requires gradients, over the same list as the total.",
+    link="shared-layers",
+)
+def frozen_taken_off_twice(model):
+    total = sum(p.numel() for p in model.parameters())
+    every = [p for _, p in model.named_parameters(remove_duplicate=False)]
+    return total, total - sum(p.numel() for p in every if not p.requires_grad)
+
+
+@count_parameters.misconception(
+    title="A layer was judged by its weight",
+    why="What is frozen is a parameter, not a layer. A layer may have a trained weight and a frozen bias, or the other way round.",
+    next="Ask each parameter for itself.",
+    link="counting-parameters",
+)
+def judged_by_the_weight(model):
+    total = sum(p.numel() for p in model.parameters())
+    trained = {}
+    for module in model.modules():
+        own = list(module.parameters(recurse=False))
+        if own and own[0].requires_grad:
+            trained |= {id(p): p.numel() for p in own}
+    return total, sum(trained.values())
+
+
+@count_parameters.misconception(
+    title="The counts are floats",
+    why="A number of parameters is a whole number. A float is printed with a point, and above 2⁵³ it cannot hold every whole number. "
+    "NumPy's `prod` is a common way into this: of an empty shape it gives 1.0.",
+    next="`numel()` gives an int.",
+    link="counting-parameters",
+    shows="what comes back",
+)
+def counts_as_floats(model):
+    total, trained = 0.0, 0.0
+    for parameter in model.parameters():
+        total += parameter.numel()
+        trained += parameter.numel() if parameter.requires_grad else 0.0
+    return total, trained
+
+
+@count_parameters.misconception(
+    title="The model was put into eval mode",
+    why="The counts are right. But in eval mode layers such as Dropout and BatchNorm behave in another way, and they stay so until somebody "
+    "calls `.train()`. What is counted does not depend on the mode.",
+    next="Read, and change nothing.",
+    link="counting-parameters",
+    shows="the model afterwards",
+)
+def put_into_eval_mode(model):
+    model.eval()
+    parameters = list(model.parameters())
+    total = sum(p.numel() for p in parameters)
+    trained = sum(p.numel() for p in parameters if p.requires_grad)
+    return total, trained
+
+
+@count_parameters.misconception(
+    title="The gradients were thrown away",
+    why="The counts are right. But a gradient that somebody has computed, and not used yet, is gone after `zero_grad()`.",
+    next="Read, and change nothing.",
+    link="counting-parameters",
+    shows="the model afterwards",
+)
+def cleared_the_gradients(model):
+    model.zero_grad()
+    parameters = list(model.parameters())
+    total = sum(p.numel() for p in parameters)
+    trained = sum(p.numel() for p in parameters if p.requires_grad)
+    return total, trained
+
+
 # Building a network -------------------------------------------------------------------------------
 
 
@@ -2520,7 +3160,8 @@ class MLP(nn.Module):
     each hidden layer, the number of outputs. Between each width and the next lies one nn.Linear.
     ReLU follows each of them but the last. Without a hidden layer, as in [3, 2], one layer is left.
 
-    `network(x)`: x (B, widths[0]) -> (B, widths[-1]). All layers are trained.
+    `network(x)`: x (B, widths[0]) -> (B, widths[-1]). All layers are trained, and their weights
+    start as random numbers: those that nn.Linear draws will do.
     """
 
     def __init__(self, widths):
@@ -2542,6 +3183,8 @@ class MLP(nn.Module):
 def build_an_mlp(answer, x, widths):
     given = list(widths)
     network, another = answer(given), answer(list(widths))
+    weights = [p for p in module_of(network).parameters() if p.dim() == 2]
+    random = all(len(weight.unique(dim=0)) == len(weight) for weight in weights)
 
     def chains(called, network):
         """List the orders of the layers whose sizes fit together."""
@@ -2562,7 +3205,11 @@ def build_an_mlp(answer, x, widths):
         wanted=MLP.reference(widths),
         orders=chains,
     )
-    return {**seen, "`widths` afterwards": str(given)}
+    return {
+        **seen,
+        "the weights start as random numbers": random,
+        "`widths` afterwards": str(given),
+    }
 
 
 @MLP.probe
@@ -2900,9 +3547,10 @@ class ReluFirst(nn.Module):
 
 
 @MLP.misconception(
-    title="The last layer was cut off, too",
-    why="`layers[:-1]` drops the last ReLU. One more dropped, and the last Linear is gone.",
-    next="Only the last element of the list is to go.",
+    title="The last layer is missing",
+    why="n widths have n - 1 layers between them. A loop that ends one pair too early never makes the last Linear, and a slice such as `layers[:-2]` "
+    "drops it together with its ReLU.",
+    next="Print the network for [3, 5, 2]: it has two Linears, and ends in the second.",
     link="containers",
     shows="the shapes of the parameters",
 )
@@ -3107,6 +3755,144 @@ class LastByItsWidth(nn.Module):
 
 
 @MLP.misconception(
+    title="After `.eval()` the network does something else",
+    why="`.eval()` sets `self.training` to False, for layers that are made to behave in two ways, such as Dropout. Here there is one "
+    "computation. A softmax that appears in one mode only is such a second one: the loss takes the raw outputs in both.",
+    next="`forward` computes the same whatever `self.training` says. Who wants probabilities applies a softmax outside.",
+    link="why-stacked-linears-need-an-activation",
+    shows="what `forward` gives",
+)
+class SoftmaxInEvalMode(nn.Module):
+    def __init__(self, widths):
+        super().__init__()
+        layers = []
+        for inputs, outputs in zip(widths, widths[1:]):
+            layers += [nn.Linear(inputs, outputs), nn.ReLU()]
+        self.layers = nn.Sequential(*layers[:-1])
+
+    def forward(self, x):
+        x = self.layers(x)
+        return x if self.training else x.softmax(dim=1)
+
+
+@MLP.misconception(
+    title="Something random happens in `forward`",
+    why="The layers are registered, and yet the same input gives another output at each call. A Dropout does that in training mode, and noise of your own. It "
+    "is a means against overfitting; the docstring knows none.",
+    next="Linear and ReLU alone, in turn.",
+    link="what-happens-at-a-call",
+    shows="what `forward` gives",
+)
+class WithDropout(nn.Module):
+    def __init__(self, widths):
+        super().__init__()
+        layers = []
+        for inputs, outputs in zip(widths, widths[1:]):
+            layers += [nn.Linear(inputs, outputs), nn.ReLU(), nn.Dropout(0.5)]
+        self.layers = nn.Sequential(*(layers[:-2] or layers))
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+@MLP.misconception(
+    title="All weights start equal",
+    why="Units with equal weights compute the same and get the same gradient, at every step: the layer does the work of one unit. If all "
+    "weights are 0, nothing but the last bias ever moves.",
+    next="Leave the random numbers that nn.Linear draws.",
+    link="initialisation",
+    shows="the weights start as random numbers",
+)
+class WeightsStartAtZero(nn.Module):
+    def __init__(self, widths):
+        super().__init__()
+        layers = []
+        for inputs, outputs in zip(widths, widths[1:]):
+            layers += [nn.Linear(inputs, outputs), nn.ReLU()]
+        self.layers = nn.Sequential(*layers[:-1])
+        for parameter in self.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+@MLP.misconception(
+    title="The last hidden layer has no ReLU",
+    why="The loop leaves ReLU off one layer too early. The last two Linears have nothing between them, so they are one.",
+    next="Of n layers, n - 1 are followed by a ReLU: all but the last.",
+    link="why-stacked-linears-need-an-activation",
+)
+class LastHiddenWithoutRelu(nn.Module):
+    def __init__(self, widths):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, widths[1:]))
+
+    def forward(self, x):
+        for i, layer in enumerate(self.layers):
+            x = layer(x)
+            if i < len(self.layers) - 2:
+                x = F.relu(x)
+        return x
+
+
+@MLP.misconception(
+    title="The first layer has no ReLU",
+    why="The first two Linears have nothing between them, so they are one, whatever their widths.",
+    next="Every layer but the last is followed by a ReLU, the first one as well.",
+    link="why-stacked-linears-need-an-activation",
+)
+class FirstWithoutRelu(nn.Module):
+    def __init__(self, widths):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, widths[1:]))
+
+    def forward(self, x):
+        for i, layer in enumerate(self.layers):
+            x = layer(x)
+            if 0 < i < len(self.layers) - 1:
+                x = F.relu(x)
+        return x
+
+
+@MLP.misconception(
+    title="Axes of length 1 were squeezed away",
+    why="`squeeze()` drops every axis of length 1: the output axis if there is one output, the batch axis if there is one row. The shape then depends "
+    "on the data, and (B,) against (B, 1) broadcasts to (B, B) in a loss.",
+    next="Return (B, outputs) as it is, one output or not.",
+    link="why-stacked-linears-need-an-activation",
+)
+class SqueezedOutput(nn.Module):
+    def __init__(self, widths):
+        super().__init__()
+        layers = []
+        for inputs, outputs in zip(widths, widths[1:]):
+            layers += [nn.Linear(inputs, outputs), nn.ReLU()]
+        self.layers = nn.Sequential(*layers[:-1])
+
+    def forward(self, x):
+        return self.layers(x).squeeze()
+
+
+@MLP.misconception(
+    title="Leaky ReLU instead of ReLU",
+    why="Where its input is negative, a leaky ReLU gives a hundredth of it instead of 0. It is a good activation, and another function.",
+    next="The docstring asks for ReLU.",
+    link="why-stacked-linears-need-an-activation",
+)
+class LeakyInstead(nn.Module):
+    def __init__(self, widths):
+        super().__init__()
+        layers = []
+        for inputs, outputs in zip(widths, widths[1:]):
+            layers += [nn.Linear(inputs, outputs), nn.LeakyReLU()]
+        self.layers = nn.Sequential(*layers[:-1])
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+@MLP.misconception(
     title="The inner layers are one layer",
     why="`[layer] * n` names one object n times. It is registered and trained, but there is one set of weights where there should be several, all of the first hidden width.",
     next="Make a new nn.Linear for each pair of neighbours.",
@@ -3145,9 +3931,13 @@ def initialise(model: nn.Module) -> None:
 
     model: any module, with modules inside it to any depth.
 
-    The weights of each nn.Linear, also of one that is derived from it, become independent normal random numbers with mean 0 and standard
-    deviation √(2 / in_features), its biases 0. It may have no bias. All other modules keep what
-    they hold. The parameters remain the same objects: an optimizer may know them already.
+    The weights of each nn.Linear, also of one that is derived from it, become independent normal
+    random numbers with mean 0 and standard deviation √(2 / in_features), its biases 0. It may have
+    no bias. Nothing else in the model changes: all other modules keep what they hold, and what was
+    frozen stays frozen.
+
+    In place means that the parameters remain the same objects and keep their memory: an optimizer,
+    or a state_dict that was taken before, may know them already.
     """
     # solution:
     for module in model.modules():
@@ -3174,40 +3964,84 @@ def spread(layers):
             "2 / √in": 2 / columns**0.5,
             "nn.Linear's own √(1 / (3 in))": (3 * columns) ** -0.5,
             "1": 1.0,
+            "0.01": 0.01,
         }
         std = float(layer.weight.detach().std())
-        fits = (rule for rule, due in rules.items() if abs(std / due - 1) < 0.04)
+        fits = (rule for rule, due in rules.items() if abs(std / due - 1) < 0.05)
         rule = next(fits, "0" if std < 1e-6 else f"{std:.3f}")
         words.append(f"{rule} in Linear({columns}, {rows})")
     return ", ".join(words)
 
 
-def alike(rows):
-    """Whether two of many rows are the same numbers but for a factor."""
+def dependence(rows):
+    """Say in words how the rows of a matrix depend on each other; empty if they do not."""
     z = F.normalize(rows - rows.mean(1, keepdim=True))
-    return bool(((z @ z.T).abs() - torch.eye(len(z), dtype=z.dtype)).max() > 0.95)
+    angles = (z @ z.T)[~torch.eye(len(z), dtype=torch.bool)]
+    if float(angles.abs().max()) > 0.95:  # two rows are the same but for a factor
+        return "numbers that repeat from row to row"
+    if float(angles.square().mean()) < 0.4 / rows.shape[1]:  # 1 / length is due
+        return "rows at right angles to each other"
+    return ""
 
 
 def scatter(layers):
-    """Say in words what kind of random numbers the weights of some layers are."""
+    """Say in words what kind of random numbers the weights of some layers are.
+
+    The bounds lie five standard errors and more from what is due, with 6,000 numbers in a layer.
+    """
     weights = [layer.weight.detach() for layer in layers]
     for weight, other in permutations(weights, 2):
         if weight.shape == other.shape and torch.equal(weight, other):
             return "the same numbers in two layers"
     for weight in weights:
         z = weight / weight.std().clamp(min=1e-9)
-        tails = float((z.abs() > 2).float().mean())
-        if len(weight.unique()) == 1:
+        tails = float((z.abs() > 2).float().mean())  # 0.0455 is due
+        peaked = float(z.pow(4).mean())  # 3 is due, with a standard error of 0.06
+        distinct = len(weight.flatten()[:1000].unique())
+        if distinct == 1:
             return "one number for all weights"
         if abs(float(z.mean())) > 0.1:
             return f"numbers with mean {float(weight.mean()):.2f}"
-        if alike(weight) or alike(weight.T):
-            return "numbers that repeat from row to row"
+        if together := dependence(weight) or dependence(weight.T):
+            return together
+        if distinct < 100:
+            return f"only {distinct} different numbers"
         if float(z.abs().max()) < 1.8:
             return "uniform numbers"
-        if abs(float(z.mean())) > 0.05 or not 0.03 < tails < 0.062:
+        if abs(float(z.mean())) > 0.075 or not 0.03 < tails < 0.062 or abs(peaked - 3) > 0.5:
             return "other numbers than normal ones"
     return "independent normal numbers around 0"
+
+
+def tensors_by_name(module):
+    """Copy what a module holds itself, parameters and buffers; of an nn.Linear nothing."""
+    if isinstance(module, nn.Linear):
+        return {}
+    named = [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
+    return {name: tensor.detach().clone() for name, tensor in named}
+
+
+def held_elsewhere(model):
+    """Note for every module what it holds beside an nn.Linear's numbers, its mode and its hooks."""
+    return {
+        module: (tensors_by_name(module), module.training, len(module._forward_hooks))
+        for module in model.modules()
+    }
+
+
+def changed_elsewhere(before, model):
+    """Say in words what has changed beside the nn.Linear: `changed: BatchNorm1d's weight, bias`."""
+    after, changed = held_elsewhere(model), []
+    if list(after) != list(before):
+        return "other modules"
+    for module, (tensors, *_) in before.items():
+        names = [name for name, was in tensors.items() if not same(was, after[module][0].get(name))]
+        if names:
+            changed.append(f"{type(module).__name__}'s {', '.join(names)}")
+    for place, words in ((1, "the mode of a module"), (2, "a hook of a module")):
+        if any(held[place] != after[module][place] for module, held in before.items()):
+            changed.append(words)
+    return f"changed: {'; '.join(changed)}" if changed else "as it was"
 
 
 def biases_of(layers, before):
@@ -3230,16 +4064,17 @@ def biases_of(layers, before):
 @initialise.drive
 def initialise_and_look(answer, model):
     layers = [m for m in model.modules() if isinstance(m, nn.Linear)]
-    own = {id(p) for layer in layers for p in layer.parameters()}
-    before = {n: p.detach().clone() for n, p in model.named_parameters() if id(p) not in own}
+    rest = held_elsewhere(model)
     biases = {m: None if m.bias is None else m.bias.detach().clone() for m in layers}
     weights = [layer.weight.detach().clone() for layer in layers]
     objects = list(model.parameters())
+    places = [p.data_ptr() for p in objects]
     trained = [p.requires_grad for p in objects]
     twin = deepcopy(model)
     answer(model)
     answer(twin)
-    after = dict(model.named_parameters())
+    after = list(model.parameters())
+    kept = len(objects) == len(after) and all(map(operator.is_, objects, after))
     first, again = (
         next(m for m in one.modules() if isinstance(m, nn.Linear)) for one in (model, twin)
     )
@@ -3250,31 +4085,35 @@ def initialise_and_look(answer, model):
         "the standard deviation of the weights": spread(layers),
         "the kind of the weights": scatter(layers),
         "the biases": biases_of(layers, biases),
-        "the other modules are as they were": all(
-            n in after and torch.equal(after[n], value) for n, value in before.items()
-        ),
-        "the parameters are the same objects": len(objects) == len(after)
-        and all(one is other for one, other in zip(objects, after.values())),
-        "the parameters require gradients as before": [p.requires_grad for p in after.values()]
-        == trained
-        and all(p.is_leaf for p in after.values()),
+        "the rest of the model": changed_elsewhere(rest, model),
+        "the parameters are the same objects": kept,
+        "the parameters keep their memory": not kept or places == [p.data_ptr() for p in after],
+        "the parameters require gradients as before": [p.requires_grad for p in after] == trained
+        and all(p.is_leaf for p in after),
         "each call draws other numbers": not torch.equal(first.weight, again.weight),
     }
+
+
+@initialise.probe
+def a_single_linear(g):
+    return (nn.Linear(50, 130),)
 
 
 @initialise.probe
 def a_network_and_its_norm(g):
     model = nn.Sequential(nn.Linear(60, 160), nn.BatchNorm1d(160), nn.ReLU(), nn.Linear(160, 50))
     with torch.no_grad():
-        model[1].weight.copy_(1 + torch.rand(160, generator=g))
-        model[1].bias.copy_(torch.rand(160, generator=g))
+        for tensor in (model[1].weight, model[1].bias, model[1].running_mean, model[1].running_var):
+            tensor.copy_(1 + torch.rand(160, generator=g))
+    model[1].eval()  # a norm whose statistics are to stay
     return (model,)
 
 
 @initialise.probe
 def networks_in_a_network(g):
     inner = nn.Sequential(nn.Linear(80, 100), nn.ReLU(), nn.Sequential(nn.Linear(100, 70)))
-    return (nn.ModuleDict({"body": inner, "twin": nn.Linear(80, 100), "head": nn.Linear(70, 90)}),)
+    twin = nn.Linear(80, 100).requires_grad_(False)
+    return (nn.ModuleDict({"body": inner, "twin": twin, "head": nn.Linear(70, 90)}),)
 
 
 class Projection(nn.Linear):
@@ -3294,12 +4133,7 @@ class Gate(nn.Module):
 def a_layer_without_bias(g):
     convolution = nn.Conv2d(2, 4, 3).requires_grad_(False)
     wide, narrow = nn.Linear(40, 150, bias=False), Projection(150, 40)
-    return (nn.Sequential(convolution, wide, Gate(150), narrow),)
-
-
-@initialise.probe
-def a_single_linear(g):
-    return (nn.Linear(50, 130),)
+    return (nn.Sequential(convolution, nn.Embedding(9, 40), wide, Gate(150), narrow),)
 
 
 @initialise.alternative("`kaiming_normal_` works the deviation out itself.")
@@ -3434,11 +4268,11 @@ def scaled_by_outputs(model):
 
 @initialise.misconception(
     title="Every parameter was filled, whatever layer it belongs to",
-    why="A loop over `parameters()` does not know which layer it is in. BatchNorm's weight is a scale that starts at 1: set to 0 "
-    "like a bias, it multiplies everything that comes through by 0. A convolution counts its inputs in another way.",
+    why="A parameter alone does not tell which module it belongs to. BatchNorm's weight is a scale that starts at 1: set to 0 "
+    "like a bias, or to random numbers around 0, it spoils whatever comes through. A convolution counts its inputs in another way.",
     next="Go through the modules and pick the Linear ones.",
     link="initialisation",
-    shows="the other modules are as they were",
+    shows="the rest of the model",
 )
 def filled_everything(model):
     for parameter in model.parameters():
@@ -3756,7 +4590,7 @@ def stretched_old_weights(model):
 
 @initialise.misconception(
     title="Derived classes were passed over",
-    why="`type(module) is nn.Linear` holds for nn.Linear itself only. A class derived from it is a Linear as well, and kept its old weights.",
+    why="The type of a module, and the name of its class, are nn.Linear's for nn.Linear itself only. A class derived from it is a Linear as well, and kept its old weights.",
     next="`isinstance` asks the question that is meant.",
     link="initialisation",
 )
@@ -3765,6 +4599,267 @@ def exact_type_only(model):
         if type(module) is nn.Linear:
             std = (2 / module.in_features) ** 0.5
             nn.init.normal_(module.weight, 0.0, std)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+@initialise.misconception(
+    title="Frozen layers came back trained",
+    why="At the end every nn.Linear requires gradients, those too that somebody had frozen on purpose. To freeze a layer, fill it and thaw it "
+    "again is a common way into this.",
+    next="Write under `torch.no_grad()`, or with `nn.init`, and leave `requires_grad` alone.",
+    link="initialisation",
+    shows="the parameters require gradients as before",
+)
+def thawed_afterwards(model):
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            std = (2 / module.in_features) ** 0.5
+            module.requires_grad_(False)
+            module.weight.normal_(0.0, std)
+            if module.bias is not None:
+                module.bias.zero_()
+            module.requires_grad_(True)
+
+
+@initialise.misconception(
+    title="New memory was put behind `.data`",
+    why="The parameters are the same objects, but the numbers lie elsewhere. A state_dict that was taken before, or a second name for the same "
+    "weights, still holds the old memory, and no longer follows the model.",
+    next="Fill the memory that is there: a function of `nn.init`, or `copy_` under `torch.no_grad()`.",
+    link="one-network-three-ways",
+    shows="the parameters keep their memory",
+)
+def new_memory_behind_data(model):
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            std = (2 / module.in_features) ** 0.5
+            module.weight.data = std * torch.randn(module.weight.shape)
+            if module.bias is not None:
+                module.bias.data = torch.zeros(module.bias.shape)
+
+
+@initialise.misconception(
+    title="Every bias was set to 0, whatever module it belongs to",
+    why="The weights are right. But BatchNorm and convolutions have a bias, too, which may have been trained or loaded: it was not to be touched.",
+    next="Fill a bias only where you fill the weight.",
+    link="initialisation",
+    shows="the rest of the model",
+)
+def every_bias_to_zero(model):
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            std = (2 / module.in_features) ** 0.5
+            nn.init.normal_(module.weight, 0.0, std)
+        if getattr(module, "bias", None) is not None:
+            nn.init.zeros_(module.bias)
+
+
+@initialise.misconception(
+    title="The other modules were reset",
+    why="`reset_parameters()` of every module that has it throws away what the others hold: BatchNorm's scale and running statistics, a "
+    "convolution's weights, an embedding's table.",
+    next="Touch the nn.Linear modules alone.",
+    link="initialisation",
+    shows="the rest of the model",
+)
+def reset_every_module(model):
+    for module in model.modules():
+        if hasattr(module, "reset_parameters"):
+            module.reset_parameters()
+        if isinstance(module, nn.Linear):
+            std = (2 / module.in_features) ** 0.5
+            nn.init.normal_(module.weight, 0.0, std)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+@initialise.misconception(
+    title="BatchNorm's running statistics were reset",
+    why="They are buffers: no parameters, and yet part of what the module holds. A network that was trained needs them.",
+    next="Touch the nn.Linear modules alone.",
+    link="buffers-numbers-that-are-kept-and-not-trained",
+    shows="the rest of the model",
+)
+def reset_the_statistics(model):
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            std = (2 / module.in_features) ** 0.5
+            nn.init.normal_(module.weight, 0.0, std)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif hasattr(module, "reset_running_stats"):
+            module.reset_running_stats()
+
+
+@initialise.misconception(
+    title="BatchNorm was initialised as well",
+    why="A weight of 1 and a bias of 0 is how BatchNorm starts, and many programs set them so. Here all other modules keep what they hold, and "
+    "this one held something else.",
+    next="Touch the nn.Linear modules alone.",
+    link="initialisation",
+    shows="the rest of the model",
+)
+def norms_as_well(model):
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            std = (2 / module.in_features) ** 0.5
+            nn.init.normal_(module.weight, 0.0, std)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.BatchNorm1d):
+            nn.init.ones_(module.weight)
+            nn.init.zeros_(module.bias)
+
+
+@initialise.misconception(
+    title="Convolutions were filled as well",
+    why="He initialisation suits a convolution, too, with another count of inputs. The docstring asks for the nn.Linear modules, and all others "
+    "keep what they hold.",
+    next="Touch the nn.Linear modules alone.",
+    link="initialisation",
+    shows="the rest of the model",
+)
+def convolutions_as_well(model):
+    for module in model.modules():
+        if isinstance(module, nn.Linear | nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+@initialise.misconception(
+    title="Embeddings were filled as well",
+    why="An nn.Embedding is a table from which rows are picked. It multiplies nothing, so no number of inputs is added up, and the rule for "
+    "nn.Linear does not suit it. All other modules keep what they hold.",
+    next="Touch the nn.Linear modules alone.",
+    link="initialisation",
+    shows="the rest of the model",
+)
+def embeddings_as_well(model):
+    for module in model.modules():
+        if isinstance(module, nn.Linear | nn.Embedding):
+            std = (2 / module.weight.shape[1]) ** 0.5
+            nn.init.normal_(module.weight, 0.0, std)
+            if getattr(module, "bias", None) is not None:
+                nn.init.zeros_(module.bias)
+
+
+@initialise.misconception(
+    title="A module was taken for a Linear by its attributes",
+    why="Other modules may have an attribute of that name as well, and mean something else by it. What a module is says its type.",
+    next="Ask for the type: nn.Linear, or derived from it.",
+    link="initialisation",
+    shows="the rest of the model",
+)
+def known_by_in_features(model):
+    for module in model.modules():
+        if hasattr(module, "in_features"):
+            std = (2 / module.in_features) ** 0.5
+            nn.init.normal_(module.weight, 0.0, std)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+@initialise.misconception(
+    title="Whatever has a matrix of weights was filled",
+    why="Convolutions, embeddings and modules of people's own have weights, too, and count their inputs in other ways, if they have any. "
+    "What a module is says its type, not the attributes that it happens to have.",
+    next="Ask for the type: nn.Linear, or derived from it.",
+    link="initialisation",
+    shows="the rest of the model",
+)
+def whatever_has_a_weight(model):
+    for module in model.modules():
+        weight = getattr(module, "weight", None)
+        if weight is not None and weight.dim() > 1:
+            nn.init.kaiming_normal_(weight, nonlinearity="relu")
+            if getattr(module, "bias", None) is not None:
+                nn.init.zeros_(module.bias)
+
+
+@initialise.misconception(
+    title="The model was put into eval mode",
+    why="The weights are right. But in eval mode layers such as Dropout and BatchNorm behave in another way, and they stay so until somebody calls `.train()`. A "
+    "model that gets its initial weights is about to be trained.",
+    next="Leave the mode alone: writing weights does not depend on it.",
+    link="initialisation",
+    shows="the rest of the model",
+)
+def put_the_model_into_eval(model):
+    model.eval()
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            std = (2 / module.in_features) ** 0.5
+            nn.init.normal_(module.weight, 0.0, std)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+@initialise.misconception(
+    title="Every layer of one shape gets the same numbers",
+    why="Seeded before each layer, the generator starts anew for each: two layers of one shape begin as twins. The weights are to be independent.",
+    next="Seed once, at the start of a program, outside of the function.",
+    link="initialisation",
+    shows="the kind of the weights",
+)
+def seeded_in_the_loop(model):
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            torch.manual_seed(0)
+            std = (2 / module.in_features) ** 0.5
+            nn.init.normal_(module.weight, 0.0, std)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+@initialise.misconception(
+    title="One row of numbers for all units",
+    why="A row of `in_features` numbers was drawn once and stretched over all units. Units with equal weights compute the same, get the same gradient "
+    "and stay equal for ever.",
+    next="Draw as many numbers as the weight has, rows and columns.",
+    link="initialisation",
+    shows="the kind of the weights",
+)
+def one_row_for_all(model):
+    with torch.no_grad():
+        for module in model.modules():
+            if isinstance(module, nn.Linear):
+                std = (2 / module.in_features) ** 0.5
+                module.weight.copy_(std * torch.randn(module.in_features))
+                if module.bias is not None:
+                    module.bias.zero_()
+
+
+@initialise.misconception(
+    title="The rows were made orthogonal",
+    why="`orthogonal_` is an initialisation of its own: it turns the rows, or the columns, until they stand at right angles. Their numbers then depend on each other. "
+    "The docstring asks for independent ones.",
+    next="Draw normal numbers, and leave them as they are.",
+    link="initialisation",
+    shows="the kind of the weights",
+)
+def made_orthogonal(model):
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            rows, columns = module.weight.shape
+            nn.init.orthogonal_(module.weight, (2 * max(rows, columns) / columns) ** 0.5)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+@initialise.misconception(
+    title="The same small number for every layer",
+    why="0.01 is a popular choice, and it knows nothing of the layer. With 256 inputs it makes every output about nine times too small, and "
+    "a few layers later nothing is left of the signal.",
+    next="The standard deviation depends on `in_features`.",
+    link="initialisation",
+    shows="the standard deviation of the weights",
+)
+def one_hundredth(model):
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, 0.0, 0.01)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
 
@@ -3907,7 +5002,7 @@ class NoSkip(nn.Module):
 
 @SkipMLP.misconception(
     title="Written into a tensor that autograd still needs",
-    why="`h += …` changes h in place. ReLU has kept its output for the way back, and so has the second layer its input; both "
+    why="`h += …` changes h in place, and so does `h.add_(…)`. ReLU has kept its output for the way back, and so has the second layer its input; both "
     "are that very h. The forward pass is right, and `backward` refuses to compute with changed numbers.",
     next="`h = h + …` makes a new tensor.",
     link="a-skip-connection",
@@ -4277,6 +5372,46 @@ class SecondBeforeRelu(nn.Module):
 
 
 @SkipMLP.misconception(
+    title="The correction was scaled by 0.1",
+    why="Twenty corrections grow too large together, so the deep network of this section makes each of them small. Here there is one, and it is added as it is.",
+    next="Add ReLU of second(h) to h, without a factor.",
+    link="a-skip-connection",
+)
+class ScaledCorrection(nn.Module):
+    def __init__(self, inputs, hidden, outputs):
+        super().__init__()
+        self.first = nn.Linear(inputs, hidden)
+        self.second = nn.Linear(hidden, hidden)
+        self.last = nn.Linear(hidden, outputs)
+
+    def forward(self, x):
+        h = F.relu(self.first(x))
+        h = h + 0.1 * F.relu(self.second(h))
+        return self.last(h)
+
+
+@SkipMLP.misconception(
+    title="After `.eval()` the network does something else",
+    why="`.eval()` sets `self.training` to False, for layers that are made to behave in two ways, such as Dropout. Here there is one computation: the skip "
+    "is part of the network, in training and in use.",
+    next="`forward` computes the same whatever `self.training` says.",
+    link="a-skip-connection",
+    shows="what `forward` gives",
+)
+class SkipInTrainingOnly(nn.Module):
+    def __init__(self, inputs, hidden, outputs):
+        super().__init__()
+        self.first = nn.Linear(inputs, hidden)
+        self.second = nn.Linear(hidden, hidden)
+        self.last = nn.Linear(hidden, outputs)
+
+    def forward(self, x):
+        h = F.relu(self.first(x))
+        correction = F.relu(self.second(h))
+        return self.last(h + correction if self.training else correction)
+
+
+@SkipMLP.misconception(
     title="The layers stand in a plain dict",
     why="A module registers what is assigned to an attribute, and the attribute here is a dict. It does not look inside: nothing is trained, saved or moved.",
     next="One attribute for each layer.",
@@ -4482,8 +5617,8 @@ class NothingButStemAndHead(nn.Module):
 
 @Tower.misconception(
     title="The scale is still not registered",
-    why="`requires_grad=True` lets a tensor collect gradients. It does not tell the module about it: an attribute is registered "
-    "only if it is an `nn.Parameter`.",
+    why="A tensor that is a plain attribute may collect gradients. That does not tell the module about it: an attribute is registered "
+    "as a parameter only if it is an `nn.Parameter`.",
     next="The blocks are found now. Make the scale a Parameter.",
     link="what-registration-is",
     shows="the count of trained numbers",
@@ -4527,7 +5662,7 @@ class BlocksLeftOut(nn.Module):
 
 @Tower.misconception(
     title="The scale became a buffer",
-    why="A buffer is saved and moved, which mends half of it. It is not a parameter: no gradient is computed for it, and no "
+    why="A buffer is saved and moved, which mends half of it. It is not a parameter: `parameters()` does not give it, so no "
     "step moves it. The docstring says that the scale is trained.",
     next="What is trained is an `nn.Parameter`.",
     link="buffers-numbers-that-are-kept-and-not-trained",
@@ -4727,7 +5862,7 @@ class TowerWithoutSkips(nn.Module):
 
 @Tower.misconception(
     title="Written into a tensor that autograd still needs",
-    why="`h += …` changes h in place, and the backward pass needs the h that went into the block. It worked as you found it.",
+    why="`h += …` and `h.add_(…)` change h in place, and the backward pass needs the h that went into the block. It worked as you found it.",
     next="Leave `forward` as it was: both bugs are in `__init__`.",
     link="a-skip-connection",
 )
@@ -4784,5 +5919,70 @@ class ScaleInAParameterList(nn.Module):
     def forward(self, x):
         h = F.relu(self.stem(x))  # (B, inputs) -> (B, width)
         for scale, block in zip(self.scale, self.blocks):
+            h = h + scale * F.relu(block(h))
+        return self.head(h)  # (B, width) -> (B, 1)
+
+
+@Tower.misconception(
+    title="The scale starts at 1",
+    why="It is registered and trained now, and it starts from another number. Each correction is to begin at half its size: that was right as you found it.",
+    next="The numbers in `scale` start at 0.5.",
+    link="bug-clinic",
+    shows="`scale` at the start",
+)
+class ScaleStartsAtOne(nn.Module):
+    def __init__(self, inputs, width, depth):
+        super().__init__()
+        self.stem = nn.Linear(inputs, width)
+        self.blocks = nn.ModuleList([nn.Linear(width, width) for _ in range(depth)])
+        self.scale = nn.Parameter(torch.ones(depth))
+        self.head = nn.Linear(width, 1)
+
+    def forward(self, x):
+        h = F.relu(self.stem(x))  # (B, inputs) -> (B, width)
+        for scale, block in zip(self.scale, self.blocks):
+            h = h + scale * F.relu(block(h))
+        return self.head(h)  # (B, width) -> (B, 1)
+
+
+@Tower.misconception(
+    title="ReLU came after the sum",
+    why="Both orders are in use. Here ReLU belongs to the correction, and the sum passes on as it is. That was right as you found it.",
+    next="Leave `forward` as it was: both bugs are in `__init__`.",
+    link="a-skip-connection",
+)
+class TowerReluOfTheSum(nn.Module):
+    def __init__(self, inputs, width, depth):
+        super().__init__()
+        self.stem = nn.Linear(inputs, width)
+        self.blocks = nn.ModuleList([nn.Linear(width, width) for _ in range(depth)])
+        self.scale = nn.Parameter(torch.full((depth,), 0.5))
+        self.head = nn.Linear(width, 1)
+
+    def forward(self, x):
+        h = F.relu(self.stem(x))  # (B, inputs) -> (B, width)
+        for scale, block in zip(self.scale, self.blocks):
+            h = F.relu(h + scale * block(h))
+        return self.head(h)  # (B, width) -> (B, 1)
+
+
+@Tower.misconception(
+    title="The numbers of the scale were taken out of it",
+    why="`tolist()`, `.data` and `.detach()` give numbers without a history. The Parameter is registered, no gradient reaches it, and no step moves it.",
+    next="Leave `forward` as it was: it uses the Parameter itself.",
+    link="what-registration-is",
+    shows="a gradient reaches every registered parameter",
+)
+class ScaleTakenOut(nn.Module):
+    def __init__(self, inputs, width, depth):
+        super().__init__()
+        self.stem = nn.Linear(inputs, width)
+        self.blocks = nn.ModuleList([nn.Linear(width, width) for _ in range(depth)])
+        self.scale = nn.Parameter(torch.full((depth,), 0.5))
+        self.head = nn.Linear(width, 1)
+
+    def forward(self, x):
+        h = F.relu(self.stem(x))  # (B, inputs) -> (B, width)
+        for scale, block in zip(self.scale.tolist(), self.blocks):
             h = h + scale * F.relu(block(h))
         return self.head(h)  # (B, width) -> (B, 1)
