@@ -23,7 +23,9 @@ def test_every_explorer_is_listed():
     assert dir(explore) == sorted([*explore.__all__, "record"])  # which draws nothing
     assert explore.__all__ == [
         "broadcast",
+        "checkpoint",
         "draw",
+        "floats",
         "graph",
         "health",
         "loader",
@@ -54,7 +56,7 @@ def test_an_explorers_name_stays_the_function_after_its_module_is_imported():
 
 
 def test_an_unknown_explorer_is_refused_with_the_names_there_are():
-    with pytest.raises(AttributeError, match="no 'brodcast'; it has broadcast, draw"):
+    with pytest.raises(AttributeError, match="no 'brodcast'; it has broadcast, checkpoint, draw"):
         _ = explore.brodcast
 
 

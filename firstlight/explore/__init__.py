@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from firstlight.explore.broadcast import broadcast
+    from firstlight.explore.checkpoint import checkpoint
     from firstlight.explore.draw import draw
+    from firstlight.explore.floats import floats
     from firstlight.explore.graph import graph
     from firstlight.explore.health import health
     from firstlight.explore.health_record import record as record
@@ -21,7 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "broadcast",
+    "checkpoint",
     "draw",
+    "floats",
     "graph",
     "health",
     "loader",
