@@ -453,6 +453,69 @@ def test_an_exercise_with_a_bad_marker_cannot_be_made() -> None:
             return x
 
 
+def _watched_for_ever(values: torch.Tensor) -> torch.Tensor:
+    torch.autograd.set_detect_anomaly(True)
+    return 2 * values
+
+
+def _wrong_and_watched(values: torch.Tensor) -> torch.Tensor:
+    torch.autograd.set_detect_anomaly(True)
+    return 3 * values
+
+
+def test_anomaly_detection_left_on_rejects_what_is_right_and_explains_nothing_else() -> None:
+    found = check_object(twice, _watched_for_ever)
+    assert found.outcome == "wrong"
+    assert "leaves anomaly detection switched on" in found.message
+    assert not torch.is_anomaly_enabled()
+    told = check_object(twice, _wrong_and_watched).message
+    assert "anomaly" not in told
+    assert "1.5 times" in told
+
+
+@exercise(level="guided", minutes=1, why="It lists.", hints=("a", "b"))
+def ends(values: torch.Tensor) -> list[float]:
+    """List the first value and the last."""
+    # solution:
+    return [values[0].item(), values[-1].item()]
+    # end solution
+
+
+@ends.drive
+def look_at_the_ends(answer: Any, values: torch.Tensor) -> dict[str, Any]:
+    found = answer(values)
+    if not found:
+        return {"something comes back": False}
+    return {"something comes back": isinstance(found, list), "result": found}
+
+
+@ends.probe
+def three_values(g: torch.Generator) -> tuple[torch.Tensor]:
+    return (torch_double([1.0, 2.0, 4.0]),)
+
+
+@ends.misconception(title="Nothing", why="It is empty.", next="Fill it.")
+def no_ends(values: torch.Tensor) -> list[float]:
+    return []
+
+
+def test_a_name_takes_the_same_observations() -> None:
+    assert check_object(ends, lambda values: []).misconceptions == ("no_ends",)
+    assert check_object(ends, lambda values: (1.0, 4.0)).misconceptions == ()
+
+
+def test_a_list_has_items_and_no_shape() -> None:
+    told = check_object(ends, lambda values: [values[0].item()]).message
+    assert "it has 1 item; due are 2" in told.lower()
+    assert "shape is" not in told
+
+
+def test_a_class_of_a_bug_clinic_has_a_blank_line_behind_its_docstring() -> None:
+    wrong = "class wrong(Base):\n    def forward(self, x):\n        return x\n"
+    due = 'class Net(Base):\n    """Order."""\n\n    def forward(self, x):\n        return x\n'
+    assert source.as_starter(wrong, "wrong", "Net", "Order.") == due
+
+
 # Finding ----------------------------------------------------------------------------------------
 
 
@@ -471,6 +534,58 @@ def test_an_unknown_name_is_answered_with_the_nearest() -> None:
         find_exercise("flaten_images")
     with pytest.raises(KeyError, match="without calling it"):
         exercise_for(torch.ones(2), depth=0)
+
+
+def _slope(dtype: torch.dtype, f: Any, at: float) -> float:
+    x = torch.tensor(at, dtype=dtype, requires_grad=True)
+    f(x).backward()
+    return x.grad.item()  # type: ignore[union-attr]
+
+
+def slope(f: Any, at: float) -> float:
+    return _slope(torch.float32, f, at)
+
+
+class _Slope:
+    def __call__(self, f: Any, at: float) -> float:
+        return slope(f, at)
+
+
+def _asked(answer: Any) -> str:
+    try:
+        return exercise_for(answer, depth=0).name
+    except KeyError as unknown:
+        return str(unknown.args[0])
+
+
+def test_an_object_without_a_name_is_told_how_to_name_the_exercise() -> None:
+    unnamed = "has no name of its own, so nothing says which exercise it answers"
+    for answer, what in (
+        (lambda f, at: slope(f, at), "A lambda"),
+        (functools.partial(_slope, torch.float32), "An object of type `partial`"),
+        (_Slope(), "An object of type `_Slope`"),
+    ):
+        told = _asked(answer)
+        assert told.startswith(f"{what} {unnamed}")
+        assert "without calling it" not in told
+        assert "No exercise is named" not in told
+        assert check_object(find_exercise("slope_at"), answer).outcome == "passed"
+    assert 'check(it, "slope_at")' in _asked(functools.partial(_slope, torch.float32))
+
+
+def test_a_function_under_another_name_is_told_how_to_name_the_exercise() -> None:
+    told = _asked(slope)
+    assert told.startswith("No exercise is named `slope`. Did you mean `slope_at`?")
+    assert 'check(slope, "slope_at")' in told
+    assert 'check(_watched_for_ever, "name_of_the_exercise")' in _asked(_watched_for_ever)
+
+
+def test_check_takes_any_callable_object_with_the_name_of_an_exercise(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for answer in (lambda f, at: slope(f, at), functools.partial(_slope, torch.float32)):
+        check(answer, "slope_at")
+        assert capsys.readouterr().out.startswith("✓ slope_at")
 
 
 # Comparing --------------------------------------------------------------------------------------

@@ -562,6 +562,12 @@ def test_a_graph_that_saved_nothing_is_not_freed():
     assert explorer.data["second"]
 
 
+def test_the_text_says_what_a_second_pass_takes():
+    w = leaf()
+    told = explore.graph(w**2).text
+    assert "A second pass, as after backward(retain_graph=True), adds the same gradients" in told
+
+
 def test_a_value_changed_in_place_stops_at_its_node_with_pytorchs_message():
     w = leaf(3)
     hidden = w.exp()

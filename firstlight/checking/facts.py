@@ -205,8 +205,15 @@ def _value_facts(difference: Difference) -> Iterator[str]:
         yield _first_wrong(seen, due, tolerance)
 
 
+def _items(count: int) -> str:
+    return f"{count} item{'s' * (count != 1)}"
+
+
 def _shape_facts(seen: Seen, due: Seen) -> Iterator[str]:
     ours, theirs = seen.shape or (), due.shape or ()
+    if seen.kind == due.kind == "sequence":
+        yield f"it has {_items(ours[0])}; due {'is' if theirs == (1,) else 'are'} {theirs[0]}"
+        return
     yield f"its shape is {_shape(ours)}; due is {_shape(theirs)}"
     size, expected = math.prod(ours), math.prod(theirs)
     if not theirs and size > 1:
@@ -275,6 +282,10 @@ def facts(difference: Difference) -> list[str]:
 def change(difference: Difference) -> str:
     """Say how an input differs from what it was before the call."""
     now, before = difference.seen, difference.due
+    if difference.field == "shape" and now.kind == before.kind == "sequence":
+        assert now.shape is not None
+        assert before.shape is not None
+        return f"it had {_items(before.shape[0])} and now has {now.shape[0]}"
     if difference.field == "shape":
         return f"its shape was {_shape(before.shape)} and is now {_shape(now.shape)}"
     if difference.field == "dtype":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import sys
+from collections.abc import Iterable, Sequence
 from functools import cache
 from types import FrameType
 from typing import Any
@@ -43,27 +44,54 @@ def find_exercise(name: str) -> Exercise:
     known = all_exercises()
     if name in known:
         return known[name]
-    near = difflib.get_close_matches(name, known, n=3)
-    if not near:
-        raise KeyError(f"No exercise is named `{name}`. Pass your function under its own name.")
-    raise KeyError(
-        f"No exercise is named `{name}`. Did you mean {' or '.join(map('`{}`'.format, near))}?"
+    near = _nearest(name, known)
+    raise KeyError(f"No exercise is named `{name}`." + (f" Did you mean {near}?" if near else ""))
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    """List the exercises whose names are like this one, as a student reads them."""
+    return " or ".join(f"`{n}`" for n in difflib.get_close_matches(name, list(known), n=3))
+
+
+def _first(near: str) -> str:
+    """Return the likest of the names that `_nearest` lists, or what stands for one."""
+    return near.split("`")[1] if near else "name_of_the_exercise"
+
+
+def _told_unknown(name: str, known: Iterable[str]) -> str:
+    """Say of a function or class that no exercise has its name, and how to check it all the same."""
+    near = _nearest(name, known)
+    meant = f" Did you mean {near}?" if near else ""
+    return (
+        f"No exercise is named `{name}`.{meant} To check an answer that goes by another name, say "
+        f'which exercise it is for: `check({name}, "{_first(near)}")`.'
     )
+
+
+def _told_unnamed(answer: Any, names: Sequence[str], known: Iterable[str]) -> str:
+    """Say of a lambda, a partial or another object that can be called that it has no name."""
+    near = "".join(_nearest(name, known) for name in names)
+    kind = type(answer).__name__
+    what = "A lambda" if kind == "function" else f"An object of type `{kind}`"
+    return (
+        f"{what} has no name of its own, so nothing says which exercise it answers. Write a function "
+        f'with `def`, or name the exercise: `check(it, "{_first(near)}")`.'
+    )
+
+
+def _own_name(answer: Any, part: str = "") -> str:
+    """Return the name that an object, or a part of it, was defined under; empty if it has none."""
+    try:
+        name = getattr(getattr(answer, part) if part else answer, "__name__", None)
+    except Exception:  # an object of the student's that cannot be asked
+        return ""
+    return name if isinstance(name, str) else ""
 
 
 def _names_of(answer: Any, frame: FrameType | None) -> list[str]:
     """List the names an object may go by: its own, its class's, and the caller's variables."""
-    names: list[str] = []
-    try:
-        own = getattr(answer, "__name__", None)
-        inner = getattr(answer, "func", None)  # functools.partial
-        inner = getattr(inner, "__name__", None)
-    except Exception:  # an object of the student's that cannot be asked
-        own = inner = None
-    if isinstance(own, str):
-        names.append(own)
-    if isinstance(inner, str):
-        names.append(inner)
+    own, inner = _own_name(answer), _own_name(answer, "func")  # `func` of a functools.partial
+    names = [name for name in (own, inner) if name]
     if frame is not None and answer is not None and answer is not ...:
         for scope in (frame.f_locals, frame.f_globals):
             names += [name for name, value in list(scope.items()) if value is answer]
@@ -90,8 +118,11 @@ def exercise_for(answer: Any, depth: int = 1) -> Exercise:
     for name in names:
         if name in known:
             return known[name]
-    if names[0] != "<lambda>" and callable(answer):
-        return find_exercise(names[0])
+    own = _own_name(answer)
+    if own and own != "<lambda>":
+        raise KeyError(_told_unknown(own, known))
+    if callable(answer):
+        raise KeyError(_told_unnamed(answer, names, known))
     raise KeyError(
         f"This is an object of type `{type(answer).__name__}`, and no exercise goes by its name. "
         "Pass the function or class that you wrote, without calling it."

@@ -19,7 +19,7 @@ from firstlight.checking.compose import compositions
 from firstlight.checking.exercise import Answer, Exercise, Misconception
 from firstlight.checking.limits import OutOfTime, time_limit
 from firstlight.checking.observe import INPUTS_AFTER, Seen, Signature, make_inputs, run, see_error
-from firstlight.checking.undisturbed import undisturbed
+from firstlight.checking.undisturbed import ANOMALY_ON, undisturbed
 
 RUNS = 3  # every answer is run at least this often
 SUSPECT_LIMIT = 5.0  # seconds for one run of a known wrong answer
@@ -203,9 +203,14 @@ def _behaves_like(
         if theirs.error and seen.error:
             if (theirs.error.type, theirs.error.value) != (seen.error.type, seen.error.value):
                 return False
-        elif not agree(seen, theirs, fields, extras=extras):
+        elif _observed(seen) != _observed(theirs) or not agree(seen, theirs, fields, extras=extras):
             return False
     return True
+
+
+def _observed(seen: Signature) -> set[str]:
+    """Name what was observed; a driver may say less of one answer than of another."""
+    return {name for name, value in seen.observations.items() if not value.extra}
 
 
 def _named(answers: list[Signature], runs: list[Trial]) -> tuple[Misconception, ...]:
@@ -302,7 +307,7 @@ def _wrong(
     if not mistakes:
         mistakes = _composed(seen, runs)
         together = bool(mistakes)
-    if not mistakes and (left := _left_behind(runs, seen)):
+    if not mistakes and (left := _left_behind(runs, seen)) not in ("", ANOMALY_ON):
         return Finding(exercise, WRONG, reason=left)
     error = signature.error
     outcome = KNOWN_MISTAKE if mistakes else ERROR if error and error.own else WRONG

@@ -216,7 +216,8 @@ def _chosen(finding: Finding) -> Difference:
     for difference in finding.differing:
         if difference.observation in wanted:
             return difference
-    return finding.differing[0]
+    present = (d for d in finding.differing if d.seen.type != "missing")
+    return next(present, finding.differing[0])
 
 
 def _error_evidence(finding: Finding, error: Seen) -> str:

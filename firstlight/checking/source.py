@@ -148,6 +148,8 @@ def as_starter(wrong: str, name: str, exercise: str, order: str) -> str:
         del lines[first.lineno - 1 : first.end_lineno]
     doc = textwrap.indent(f'"""{order}\n"""' if "\n" in order else f'"""{order}"""', "    ")
     lines.insert(first.lineno - 1, doc)
+    if isinstance(node, ast.ClassDef) and "".join(lines[first.lineno : first.lineno + 1]).strip():
+        lines.insert(first.lineno, "")  # as between the docstring and the methods of every class
     return "\n".join(lines).rstrip() + "\n"
 
 

@@ -20,6 +20,12 @@ from firstlight.checking import source
 
 Settings = dict[str, Any]
 
+# It slows down whatever comes after, and explains no wrong value.
+ANOMALY_ON = (
+    "Your code leaves anomaly detection switched on for all code that runs after it, and makes it slow: "
+    "`with torch.autograd.detect_anomaly():` switches it on and off again by itself."
+)
+
 
 def _settings() -> Settings:
     """Note what a student's code might set for the whole session."""
@@ -77,6 +83,8 @@ def _left_behind(kept: Settings) -> str:
             f"Your code leaves the default device at {torch.get_default_device()} for all code that "
             "runs after it: give a device to the tensors that need it, and leave the default alone."
         )
+    if torch.is_anomaly_enabled() and not kept["anomaly"]:
+        return ANOMALY_ON
     return ""
 
 

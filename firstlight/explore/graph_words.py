@@ -11,6 +11,9 @@ from firstlight.explore.tensors import counted, listed
 
 Data = dict[str, Any]
 
+# True of every graph: without `retain_graph=True` a second pass finds the saved values freed.
+SECOND_PASS = "A second pass, as after backward(retain_graph=True), adds the same gradients again:"
+
 
 def in_words(data: Data, order: Sequence[int]) -> str:
     """Say everything the picture shows; `order` is the engine's order of the nodes."""
@@ -28,7 +31,7 @@ def _lines(data: Data, order: Sequence[int]) -> Iterator[str]:
         yield f"  {number}. {step['lines'][0]}"
         yield from (f"     {line}" for line in _step(data, step))
     if data["second"]:
-        yield from ("", "A second pass over the same graph adds the same gradients again:")
+        yield from ("", SECOND_PASS)
         for step in data["steps"]:
             box = data["boxes"][step["node"]]
             if box["kind"] == "leaf":

@@ -5,6 +5,7 @@
 
 import contextlib
 import io
+import math
 
 import numpy as np
 import torch
@@ -15,6 +16,8 @@ from torch.overrides import TorchFunctionMode
 from firstlight.checking import Extra, exercise
 
 LEFT_OFF = "gradients stay switched off for all code that runs afterwards"
+NOTHING_TO_DO = "autograd had nothing to do"
+DATA_RECORDED = "the data require gradients afterwards"
 
 
 def ask(answer, *inputs):
@@ -30,6 +33,12 @@ def is_followed(x):
     )
 
 
+def has_hooks(*leaves):
+    """Whether a hook stays registered on a leaf: it meets every gradient that arrives there."""
+    kinds = ("_backward_hooks", "_post_accumulate_grad_hooks")
+    return any(getattr(leaf, kind, None) for leaf in leaves for kind in kinds)
+
+
 def memory(x):
     return x.untyped_storage().data_ptr()
 
@@ -37,18 +46,27 @@ def memory(x):
 class EveryResult(TorchFunctionMode):
     """Show every result of a PyTorch function, with what it was computed from, to `look`.
 
-    Reading an attribute, such as `.grad`, computes nothing and is not shown.
+    Reading an attribute, such as `.grad`, computes nothing and is not shown. `start` is shown every
+    tensor from which a backward pass starts, before it does.
     """
 
-    def __init__(self, look):
+    def __init__(self, look, start=None):
         super().__init__()
-        self.look = look
+        self.look, self.start = look, start
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
+        if self.start and func in (torch.Tensor.backward, torch.autograd.grad):
+            self.start(args[0])
         result = func(*args, **(kwargs or {}))
         if isinstance(result, torch.Tensor) and func.__name__ != "__get__":
             self.look(result, args)
         return result
+
+
+def is_recorded(result):
+    """Whether autograd has recorded how a result was computed, backward or forward."""
+    tangent = forward_ad.unpack_dual(result).tangent
+    return tangent is not None or (result.requires_grad and not result.is_leaf)
 
 
 def parameter(values, grad=None):
@@ -80,7 +98,7 @@ def can_go_backward(loss):
 def slope_at(f, at: float) -> float:
     """Compute the slope of a function at one point, with autograd.
 
-    f: a function that takes a tensor without axes and returns one.
+    f: a function that takes a tensor without axes and returns one, computed from it.
     at: a Python number, an int or a float.
     Returns the derivative of f at that point as a Python float.
     """
@@ -92,6 +110,31 @@ def slope_at(f, at: float) -> float:
 
 
 FOLLOWED = "autograd follows the computation"
+MEASURED = "the slope comes from several values, none of which autograd follows"
+PYTHON_FLOAT = "the result is a Python float"
+
+
+REMEMBERED = "asked again, about another function at the same point, the answer is wrong"
+
+
+def slope_of(f, at):
+    x = torch.tensor(float(at), requires_grad=True)
+    return torch.autograd.grad(f(x), x)[0].item()
+
+
+def answers_anew(answer, f, at, result):
+    """Whether a right answer stays right when it is asked about another function."""
+
+    def other(x):
+        return x * f(x)
+
+    with torch.enable_grad():
+        due = slope_of(f, at)
+    if not isinstance(result, float) or not math.isclose(result, due, rel_tol=1e-4):
+        return True
+    with torch.enable_grad():
+        due = slope_of(other, at)
+        return math.isclose(answer(other, at), due, rel_tol=1e-4)
 
 
 @slope_at.drive
@@ -106,11 +149,14 @@ def watch_the_function(answer, f, at):
 
     result, _ = ask(answer, watched, at)
     if calls > 1 and not followed:
-        return {FOLLOWED: False}
+        return {FOLLOWED: False, MEASURED: True}
     return {
         FOLLOWED: bool(followed),
+        MEASURED: False,
         "`f` is given a tensor with an axis": any(x.shape for x in followed),
         "result": result,
+        PYTHON_FLOAT: isinstance(result, float),
+        REMEMBERED: not answers_anew(answer, f, at, result),
         "a gradient has arrived": Extra(any(x.is_leaf and x.grad is not None for x in followed)),
     }
 
@@ -229,6 +275,21 @@ def still_a_tensor(f, at):
 
 
 @slope_at.misconception(
+    title="A number, but no Python float",
+    why="The slope is right, and it is an int or one of NumPy's numbers. They print alike and do not behave alike: NumPy's "
+    "float32 goes on computing with seven digits, and makes results of its own kind.",
+    next="`.item()` of a float tensor is a Python float, whatever its value is.",
+    link="what-backward-leaves-behind",
+    shows=PYTHON_FLOAT,
+    evidence=function_in_words,
+)
+def number_of_another_kind(f, at):
+    x = torch.tensor(float(at), requires_grad=True)
+    f(x).backward()
+    return x.grad.numpy()[()]
+
+
+@slope_at.misconception(
     title="Gave `f` a plain number",
     why="Autograd records what happens to *tensors* that require a gradient. `f` of a Python number is a Python number, "
     "and it knows nothing of where it came from.",
@@ -344,10 +405,11 @@ def gradient_in_pieces(
     """Leave in `w.grad` the gradient of the mean squared error over all examples, batch by batch.
 
     w: (D,), a leaf that requires a gradient; `w.grad` may hold an old gradient, which must not count.
-    batches: pairs (x, y) of shapes (n, D) and (n,); the number n differs from batch to batch.
+    batches: pairs (x, y) of shapes (n, D) and (n,); the number n may differ from batch to batch.
 
-    The prediction for a batch is `x @ w`. Go backward after each batch, so that no graph is larger
-    than a batch. Afterwards `w.grad` is the gradient of one mean over the examples of all batches.
+    The prediction for a batch is `x @ w`. Let autograd find the gradient, and go backward after
+    each batch, so that no graph is larger than a batch. Afterwards `w.grad` is the gradient of one
+    mean over the examples of all batches.
     """
     # solution:
     count = sum(len(y) for _, y in batches)
@@ -401,11 +463,15 @@ def look_at_the_gradient(answer, w, batches):
     again = w.detach().clone().requires_grad_(), [(x.clone(), y.clone()) for x, y in batches]
     x, y = torch.cat([x for x, _ in batches]), torch.cat([y for _, y in batches])
     due = 2 / len(y) * x.T @ (x @ w.detach() - y)
-    result, _ = ask(answer, w, batches)
+    recorded = []
+    with EveryResult(lambda result, _: recorded.append(is_recorded(result))):
+        result, _ = ask(answer, w, batches)
     right = isinstance(w.grad, torch.Tensor) and torch.allclose(w.grad, due)
     return {
         "`w.grad` afterwards": w.grad,
+        NOTHING_TO_DO: right and not any(recorded),
         TOO_LARGE: right and graph_outgrows_a_batch(answer, *again),
+        DATA_RECORDED: any(part.requires_grad for batch in batches for part in batch),
         "the gradient comes back and is not in `w.grad`": not right and result is not None,
         "`w` no longer requires a gradient": not w.requires_grad,
     }
@@ -433,7 +499,7 @@ def two_batches(g):
 @gradient_in_pieces.probe
 def three_batches(g):
     w = parameter(torch.randn(3, generator=g))
-    return w, random_batches(g, 3, 4, 2, 5)
+    return w, random_batches(g, 3, 4, 2, 4)
 
 
 @gradient_in_pieces.probe
@@ -500,6 +566,35 @@ def all_at_once(w, batches):
     x = torch.cat([x for x, _ in batches])
     y = torch.cat([y for _, y in batches])
     F.mse_loss(x @ w, y).backward()
+
+
+@gradient_in_pieces.misconception(
+    title="The gradient is your own, not autograd's",
+    why="The numbers are right: you have derived the gradient of this loss on paper and written it down. With a network in "
+    "place of `x @ w` that is the work that autograd takes off you.",
+    next="Compute the part of each batch from `w`, and let `backward()` find its gradient.",
+    link="gradients-add-up",
+    shows=NOTHING_TO_DO,
+    evidence=sizes_in_words,
+)
+def derived_on_paper(w, batches):
+    count = sum(len(y) for _, y in batches)
+    with torch.no_grad():
+        w.grad = sum(2 / count * x.T @ (x @ w - y) for x, y in batches)
+
+
+@gradient_in_pieces.misconception(
+    title="Batches of the same size were counted once",
+    why="A set holds every number once. Two batches of 4 examples add one 4 to the sum, not two.",
+    next="Add up the sizes of all batches as they come: a sum needs no set.",
+    link="gradients-add-up",
+    evidence=sizes_in_words,
+)
+def equal_sizes_once(w, batches):
+    w.grad = None
+    count = sum({len(y) for _, y in batches})
+    for x, y in batches:
+        (((x @ w - y) ** 2).sum() / count).backward()
 
 
 @gradient_in_pieces.misconception(
@@ -813,8 +908,9 @@ def gradient_step(parameters: list[torch.Tensor], lr: float) -> None:
     has None in `.grad`, and stays as it is.
     lr: the learning rate.
 
-    Every other parameter moves by minus lr times its gradient. Each stays the same tensor: a leaf
-    that requires a gradient. Afterwards every `.grad` is None, or zero.
+    Every other parameter moves by minus lr times its gradient, and by nothing else: no step depends
+    on an earlier one. Each stays the same tensor: a leaf that requires a gradient. Afterwards every
+    `.grad` is None, or zero, and nothing else about the parameters has changed.
     """
     # solution:
     with torch.no_grad():  # a step is no part of any loss
@@ -829,6 +925,7 @@ def gradient_step(parameters: list[torch.Tensor], lr: float) -> None:
 def look_at_the_parameters(answer, parameters, lr):
     handed_over = list(parameters)
     before = [p.detach().clone() for p in parameters]
+    grads = [None if p.grad is None else p.grad.clone() for p in parameters]
     places = [memory(p) for p in parameters]
     computed, lost = [None for _ in parameters], []  # the last that came from each parameter
 
@@ -844,8 +941,13 @@ def look_at_the_parameters(answer, parameters, lr):
     with EveryResult(follow):
         _, left_off = ask(answer, handed_over, lr)
     unmoved = all(torch.equal(p.detach(), old) for p, old in zip(parameters, before, strict=True))
+    moved_as_due = all(
+        torch.allclose(p.detach(), old - (0 if grad is None else lr * grad))
+        for p, old, grad in zip(parameters, before, grads, strict=True)
+    )
+    hooked = has_hooks(*parameters)
     seen = {f"`parameters[{i}]`": p.detach().clone() for i, p in enumerate(parameters)}
-    return seen | {
+    seen |= {
         "the list holds the same tensors": len(handed_over) == len(parameters)
         and all(a is b for a, b in zip(handed_over, parameters, strict=True)),
         "each one is a leaf that requires a gradient": all(
@@ -858,7 +960,25 @@ def look_at_the_parameters(answer, parameters, lr):
         "a step was computed and went nowhere": unmoved and any(lost),
         "a parameter has been given other memory": [memory(p) for p in parameters] != places,
         LEFT_OFF: left_off,
+        "a hook stays on a parameter": hooked,
     }
+    seen["the next step does not go along its own gradient alone"] = (
+        moved_as_due and all(p.requires_grad for p in parameters)
+    ) and not steps_again(answer, parameters, lr)
+    return seen
+
+
+def steps_again(answer, parameters, lr):
+    """Whether a second step, from where the first one led, goes along its own gradients."""
+    before = [p.detach().clone() for p in parameters]
+    for p in parameters:
+        p.grad = 3 * p.detach() + 1
+    with contextlib.suppress(Exception):
+        ask(answer, list(parameters), lr)
+    return all(
+        torch.allclose(p.detach(), old - lr * (3 * old + 1))
+        for p, old in zip(parameters, before, strict=True)
+    )
 
 
 @gradient_step.probe
@@ -870,7 +990,9 @@ def two_parameters(g):
 def one_without_a_gradient(g):
     w = torch.randn(2, 3, generator=g)
     first = parameter(w, grad=torch.randn(2, 3, generator=g))
-    last = parameter(torch.randn(3, generator=g), grad=torch.randn(3, generator=g))
+    pushed = torch.randn(3, generator=g)
+    pushed[1] = 0.0  # as behind a relu that is flat there
+    last = parameter(torch.randn(3, generator=g), grad=pushed)
     return (first, parameter([5.0, 6.0]), last), 0.25
 
 
@@ -1077,6 +1199,21 @@ def zeroed_a_none(parameters, lr):
 
 
 @gradient_step.misconception(
+    title="A zero in the gradient kept the whole parameter where it was",
+    why="`all()` of a gradient asks whether every number in it differs from zero. Behind a `relu` some are zero and the "
+    "others are as good as ever, and the parameter was skipped for all of them.",
+    next="Skip a parameter only where its `.grad` is None; a zero does no harm in a step.",
+    link="none-zero-nan",
+)
+def skipped_for_a_zero(parameters, lr):
+    with torch.no_grad():
+        for p in parameters:
+            if p.grad is not None and p.grad.all():
+                p -= lr * p.grad
+            p.grad = None
+
+
+@gradient_step.misconception(
     title="The gradients were gone before they were used",
     why="The parameters are where they were, and the gradients are cleared: nothing was subtracted, or zero was. What you "
     "clear at the top of the loop is what the step needs further down.",
@@ -1193,11 +1330,11 @@ def fit_line(
 
     x: (N,) float32, and y likewise: the points.
     lr: the learning rate.
-    steps: how many steps to take.
+    steps: how many steps to take, at least one.
     Returns w and b after the last step, as two Python floats.
 
-    Both start at 0. The gradients come from autograd, the steps are yours, and nothing from
-    `torch.optim` is needed.
+    Both start at 0. The gradients come from autograd; nothing from `torch.optim` is needed. x and y
+    stay as they are.
     """
     # solution:
     w = torch.tensor(0.0, requires_grad=True)
@@ -1224,15 +1361,25 @@ def is_one_number(value):
     return isinstance(value, int | float | np.number)
 
 
+def nodes_behind(loss):
+    """Count the nodes of the graph that a backward pass from a loss would go through."""
+    waiting, seen = [getattr(loss, "grad_fn", None)], set()
+    while waiting:
+        node = waiting.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            waiting += [parent for parent, _ in node.next_functions]
+    return len(seen)
+
+
 @fit_line.drive
 def fit_and_compare(answer, x, y, lr, steps):
-    recorded = []
-
-    def look(result, args):
-        tangent = forward_ad.unpack_dual(result).tangent
-        recorded.append(tangent is not None or (result.requires_grad and not result.is_leaf))
-
-    with EveryResult(look):
+    recorded, sizes = [], []
+    watched = EveryResult(
+        lambda result, _: recorded.append(is_recorded(result)),
+        lambda loss: sizes.append(nodes_behind(loss)),
+    )
+    with watched:
         result, left_off = ask(answer, x, y, lr, steps)
     if not isinstance(result, tuple | list) or len(result) != 2:
         return {"what comes back": type(result).__name__}
@@ -1244,7 +1391,9 @@ def fit_and_compare(answer, x, y, lr, steps):
         "`w`": w,
         "`b`": b,
         LEFT_OFF: left_off,
-        "autograd had nothing to do": not any(recorded),
+        NOTHING_TO_DO: not any(recorded),
+        DATA_RECORDED: x.requires_grad or y.requires_grad,
+        "the graph grows from round to round": Extra(bool(sizes) and sizes[-1] > sizes[0]),
     }
 
 
@@ -1274,8 +1423,8 @@ def one_step(g):
 
 @fit_line.probe
 def slowly_to_the_minimum(g):
-    x = 0.3 * torch.linspace(0, 1, 9)
-    return x, 0.1 * x + 0.2 + 0.001 * torch.randn(9, generator=g), 0.4, 110
+    x = torch.linspace(0, 1, 9)
+    return x, 0.1 * x + 0.2 + 0.001 * torch.randn(9, generator=g), 0.4, 50
 
 
 @fit_line.alternative("`torch.autograd.grad` returns gradients and leaves none behind to clear.")
@@ -1331,6 +1480,51 @@ def gradients_never_cleared(x, y, lr, steps):
         with torch.no_grad():
             w -= lr * w.grad
             b -= lr * b.grad
+    return w.item(), b.item()
+
+
+@fit_line.misconception(
+    title="The losses of all rounds went backward, again and again",
+    why="The gradients are cleared, and still the step goes along the sum of all of them. What goes backward is a total that "
+    "contains the loss of every round so far, and `retain_graph=True` lets their old graphs be used again.",
+    next="Go backward from the loss of this round alone; if you want to keep a total, add up numbers.",
+    link="the-graph-is-used-up",
+    shows="`w`",
+)
+def total_went_backward(x, y, lr, steps):
+    w = torch.tensor(0.0, requires_grad=True)
+    b = torch.tensor(0.0, requires_grad=True)
+    total = 0.0
+    for _ in range(steps):
+        total = total + ((w * x + b - y) ** 2).mean()
+        total.backward(retain_graph=True)
+        with torch.no_grad():
+            w -= lr * w.grad
+            b -= lr * b.grad
+        w.grad = b.grad = None
+    return w.item(), b.item()
+
+
+@fit_line.misconception(
+    title="The points require gradients now",
+    why="The line is right. But `requires_grad_()` changes the caller's own tensor, and it lasts: everything that is computed "
+    "from the points is recorded from here on, and drawing them raises an error. Only what the descent moves has to require "
+    "a gradient.",
+    next="Leave x and y as they came: w and b are the leaves.",
+    link="what-backward-leaves-behind",
+    shows=DATA_RECORDED,
+)
+def points_require_gradients(x, y, lr, steps):
+    x.requires_grad_()
+    w = torch.tensor(0.0, requires_grad=True)
+    b = torch.tensor(0.0, requires_grad=True)
+    for _ in range(steps):
+        loss = ((w * x + b - y) ** 2).mean()
+        loss.backward()
+        with torch.no_grad():
+            w -= lr * w.grad
+            b -= lr * b.grad
+        w.grad = b.grad = None
     return w.item(), b.item()
 
 
@@ -1697,10 +1891,10 @@ def other_order(x, y, lr, steps):
 
 
 @fit_line.misconception(
-    title="Half of the mean squared error",
-    why="The factor ½ is there in many books, because it cancels the 2 of the slope. It halves every gradient and so every "
-    "step: after the same number of steps you are not as far.",
-    next="Take the mean of the squared errors as it is.",
+    title="Every step is half as long as it should be",
+    why="A factor ½ stands somewhere. Often it stands before the loss: many books put it there, because it cancels the 2 of "
+    "the slope. It may as well stand in the step. Either way, after the same number of steps you are not as far.",
+    next="Take the mean of the squared errors as it is, and `lr` times its gradient as the step.",
     link="gradient-descent-by-hand",
     shows="`w`",
 )
@@ -1723,7 +1917,7 @@ def half_the_error(x, y, lr, steps):
     "works. It is the work that autograd takes off you as soon as there is a network in place of the line.",
     next="Make w and b leaves that require gradients, and let `backward()` find the slopes.",
     link="gradient-descent-by-hand",
-    shows="autograd had nothing to do",
+    shows=NOTHING_TO_DO,
 )
 def derived_by_hand(x, y, lr, steps):
     w = b = 0.0
@@ -1779,7 +1973,8 @@ def last_layer_loss(
     x: (N, D). y: (N,).
     W1: (D, H), and W2: (H,): leaves that require gradients.
     Returns the loss, a tensor without axes. `backward()` on it must give W2 its gradient and leave
-    `W1.grad` as it is. Both W1 and W2 still require gradients when you return: others use them.
+    `W1.grad` as it is. Others use W1 and W2, too: both still require gradients when you return, and
+    what other losses send them arrives as it was sent.
     """
     # solution:
     features = F.relu(x @ W1).detach()  # (N, D) @ (D, H) -> (N, H)
@@ -1787,10 +1982,20 @@ def last_layer_loss(
     # end solution
 
 
+def answers_the_next_batch(answer, *inputs):
+    """Whether the loss is that of the inputs when others of the same shapes come next."""
+    x, y, W1, W2 = (1.5 * given.detach() + 0.25 for given in inputs)
+    due = ((F.relu(x @ W1) @ W2 - y) ** 2).mean()
+    loss = answer(x, y, W1.requires_grad_(), W2.requires_grad_())
+    return isinstance(loss, torch.Tensor) and torch.allclose(loss.detach(), due)
+
+
 @last_layer_loss.drive
 def learn_from_the_loss(answer, x, y, W1, W2):
+    due = ((F.relu(x @ W1) @ W2 - y) ** 2).mean().detach()
     loss, left_off = ask(answer, x, y, W1, W2)
     required = W1.requires_grad and W2.requires_grad
+    right = can_go_backward(loss) and loss.shape == () and torch.allclose(loss.detach(), due)
     if can_go_backward(loss):
         loss.backward()
     return {
@@ -1800,6 +2005,11 @@ def learn_from_the_loss(answer, x, y, W1, W2):
         "`W1.grad` afterwards": W1.grad,
         "W1 and W2 still require gradients": required,
         LEFT_OFF: left_off,
+        "a hook stays on `W1` or `W2`": has_hooks(W1, W2),
+        "the next batch gets a wrong loss": right
+        and not left_off
+        and not answers_the_next_batch(answer, x, y, W1, W2),
+        DATA_RECORDED: x.requires_grad or y.requires_grad,
     }
 
 
@@ -2007,6 +2217,20 @@ def never_switched_on_again(x, y, W1, W2):
 
 
 @last_layer_loss.misconception(
+    title="A hook stays on the caller's weights",
+    why="The loss and the gradients are right. But a hook that is registered on a leaf stays there, and from now on it meets "
+    "every gradient that reaches the leaf, also those of other losses.",
+    next="Leave the weights without a hook: a path that is cut in this loss needs none.",
+    link="who-stops-the-gradient",
+    shows="a hook stays on `W1` or `W2`",
+)
+def hook_on_the_weights(x, y, W1, W2):
+    features = F.relu(x @ W1).detach()
+    W1.register_hook(lambda gradient: 0 * gradient)
+    return ((features @ W2 - y) ** 2).mean()
+
+
+@last_layer_loss.misconception(
     title="Threw away a gradient that was not yours",
     why="`W1.grad` is to stay as it is, and an old gradient that somebody still needs may be in it. Clearing it also cuts "
     "nothing: what keeps the first layer from learning is that no way leads there.",
@@ -2036,13 +2260,15 @@ def cleared_the_first_layer(x, y, W1, W2):
 def input_gradient(score, image: torch.Tensor) -> torch.Tensor:
     """Compute how a score would change with each pixel of an image.
 
-    score: a function from an image to a tensor without axes. It has parameters of its own, which
-    require gradients.
+    score: a function, or a network, from an image to a tensor without axes. It has parameters of its
+    own, which require gradients.
     image: (H, W) floats; it requires no gradient.
-    Returns (H, W): the gradient of score(image) with respect to the image.
+    Returns (H, W): the gradient of score(image) with respect to the image. Whether it carries a
+    history of its own is up to you.
 
-    Nothing else changes: `image` is as it was, and so is the `.grad` of every parameter of the
-    score. If it was None, it is None afterwards; if it held a gradient, it holds the same one.
+    Nothing else changes: `image` is as it was, and so is the score: its mode, its parameters, and the
+    `.grad` of each. If that was None, it is None afterwards; if it held a gradient, it holds the same
+    one.
     """
     # solution:
     x = image.clone().requires_grad_()
@@ -2051,38 +2277,77 @@ def input_gradient(score, image: torch.Tensor) -> torch.Tensor:
     # end solution
 
 
+def is_right(result, score, image):
+    """Whether a result is the gradient of a score like this one, by its formula."""
+    weight = score.weight.detach()
+    slope = 1 - torch.tanh((image * weight).sum()) ** 2
+    due = (slope * weight + 2 * image * weight / image.numel()).detach()
+    if not isinstance(result, torch.Tensor) or result.shape != due.shape:
+        return False
+    return torch.allclose(result.detach(), due)
+
+
+def answers_the_next_image(answer, score, image):
+    """Whether a right answer stays right for another image, and a score of its own."""
+    other, weight = 0.5 - 2 * image.detach(), parameter(score.weight.detach())
+    again = a_score(weight)
+    with contextlib.suppress(Exception), torch.enable_grad():
+        return is_right(answer(again, other), again, other)
+    return False
+
+
 @input_gradient.drive
 def look_at_everything(answer, score, image):
-    calls, followed = 0, []
-
-    def watched(x):
-        nonlocal calls
-        calls += 1
-        followed.extend([np.shape(x)] if is_followed(x) else [])
-        return score(x)
-
-    result, _ = ask(answer, watched, image)
-    if calls > 1 and not followed:
-        return {FOLLOWED: False}
+    result, _ = ask(answer, score, image)
+    followed = [shape for shape, is_leafed in score.given if is_leafed]
+    if len(score.given) > 1 and not followed:
+        return {FOLLOWED: False, MEASURED: True}
+    weight, right = score.weight, is_right(result, score, image)
     return {
         FOLLOWED: bool(followed),
+        MEASURED: False,
         "`score` is given an image of another shape": bool(set(followed) - {image.shape}),
         "result": result.detach().clone() if isinstance(result, torch.Tensor) else result,
         "`image` requires no gradient, as before": not image.requires_grad,
         "`image.grad` afterwards": image.grad,
-        "the score's parameters no longer require gradients": not score.weight.requires_grad,
-        "the `.grad` of the score's parameters afterwards": score.weight.grad,
+        "the score's parameters no longer require gradients": not weight.requires_grad,
+        "the `.grad` of the score's parameters afterwards": weight.grad,
+        "the score is no longer in training mode": not getattr(score, "training", True),
+        "asked again, about another image of that shape, the answer is wrong": right
+        and not answers_the_next_image(answer, score, image),
     }
 
 
+class Notes(list[object]):
+    """What a score was given; a copy of the score goes on writing here."""
+
+    def __deepcopy__(self, _):
+        return self
+
+
 def a_score(weight):
-    """Make a score with one weight per pixel; it carries the weight as an attribute."""
+    """Make a score with one weight per pixel; it carries the weight, and notes what it is given."""
 
     def score(image):
+        score.given.append((np.shape(image), is_followed(image)))
         return torch.tanh((image * weight).sum()) + (image**2 * weight).mean()
 
-    score.weight = weight
+    score.weight, score.given = weight, Notes()
     return score
+
+
+class ScoreOfANetwork(torch.nn.Module):
+    """The same score as a module, as which networks come."""
+
+    def __init__(self, weight):
+        super().__init__()
+        self.weight = torch.nn.Parameter(weight.detach())
+        self.weight.grad = weight.grad
+        self.given = Notes()
+
+    def forward(self, image):
+        self.given.append((np.shape(image), is_followed(image)))
+        return torch.tanh((image * self.weight).sum()) + (image**2 * self.weight).mean()
 
 
 @input_gradient.probe
@@ -2094,7 +2359,7 @@ def a_tiny_image(g):
 @input_gradient.probe
 def a_network_in_training(g):
     values = torch.randn(3, 2, 4, generator=g).double()
-    return a_score(parameter(values[0] / 4, grad=values[1])), values[2]
+    return ScoreOfANetwork(parameter(values[0] / 4, grad=values[1])), values[2]
 
 
 @input_gradient.probe
@@ -2301,6 +2566,53 @@ def measured_every_pixel(score, image):
 
 
 @input_gradient.misconception(
+    title="Your leaf never went into the score",
+    why="The leaf is there and requires a gradient, and the score was computed from another tensor, such as a detached copy. "
+    "So nothing goes back to the leaf: its `.grad` is None. `backward()` ran all the same, because the score's parameters "
+    "require gradients, and it has written into them.",
+    next="Give the leaf itself to the score, and ask for its gradient alone: `torch.autograd.grad`.",
+    link="none-zero-nan",
+)
+def scored_a_detached_copy(score, image):
+    x = image.clone().requires_grad_()
+    score(x.detach()).backward()
+    return x.grad
+
+
+@input_gradient.misconception(
+    title="Cleared what the network still needs",
+    why="`backward` has written into the network's parameters, and `zero_grad()` is no way back from there. It also throws away "
+    "the gradient that was there before, and it reaches only a module: behind a plain function, the parameters keep what "
+    "`backward` has left in them.",
+    next="Let nothing be written: `torch.autograd.grad` returns the gradient of the input alone.",
+    link="asking-for-one-gradient",
+    shows="the `.grad` of the score's parameters afterwards",
+    evidence=parameters_in_words,
+)
+def cleared_the_network(score, image):
+    x = image.clone().requires_grad_()
+    score(x).backward()
+    if isinstance(score, torch.nn.Module):
+        score.zero_grad()
+    return x.grad
+
+
+@input_gradient.misconception(
+    title="The network stays in evaluation mode",
+    why="The gradient is right. But `eval()` switches a network over until somebody calls `train()`, and this one is in the "
+    "middle of its training: its dropout is off from here on, and nothing says so.",
+    next="Leave the mode as it is: a gradient can be asked for in either.",
+    link="who-stops-the-gradient",
+    shows="the score is no longer in training mode",
+)
+def left_in_eval_mode(score, image):
+    if isinstance(score, torch.nn.Module):
+        score.eval()
+    x = image.clone().requires_grad_()
+    return torch.autograd.grad(score(x), x)[0]
+
+
+@input_gradient.misconception(
     title="Gave the score a batch",
     why="`score` takes an image of shape (H, W), and was given one with a further axis in front. This score happens to bear "
     "it; one that multiplies the image by a matrix may not.",
@@ -2331,9 +2643,9 @@ def gave_a_batch(score, image):
 def log_or_zero(x: torch.Tensor) -> torch.Tensor:
     """Compute log(x) where x is positive and 0 elsewhere, with a gradient that is right everywhere.
 
-    x: floats of any shape that require a gradient, also zeros and negative ones.
-    Returns a tensor like x. Its gradient is 1 / x where x is positive and 0 elsewhere: finite
-    everywhere, and never NaN. x itself stays as it is.
+    x: floats of any shape, () included, that require a gradient; some are zero or negative.
+    Returns a tensor like x. Its slope is 1 / x where x is positive and 0 elsewhere: finite
+    everywhere, and never NaN. What arrives from a loss is multiplied by it. x itself stays as it is.
     """
     # solution:
     return torch.where(x > 0, x, 1.0).log()
@@ -2352,10 +2664,12 @@ def is_nearly_the_logarithm(values, x):
     return torch.allclose(values[plain], due[plain], atol=1e-3)
 
 
-def hides_what_arrives(x):
-    """Whether a hook of the leaf changes the gradients that arrive at it."""
-    (x * torch.nan).sum().backward()
-    return not x.grad.isnan().all()
+def follows_the_loss(answer, x, plain):
+    """Whether a loss that weighs the elements gives x its plain gradient times those weights."""
+    weights = torch.arange(x.numel(), dtype=x.dtype).reshape(x.shape) - 2.5
+    again = x.detach().clone().requires_grad_()
+    (weights * answer(again)).sum().backward()
+    return again.grad is not None and torch.allclose(again.grad, weights * plain, rtol=1e-5)
 
 
 @log_or_zero.drive
@@ -2366,19 +2680,20 @@ def go_backward_from_the_sum(answer, x):
     with torch.enable_grad():
         if can_go_backward(result):
             result.sum().backward()
-        grad, x.grad = x.grad, None
-        hooked = x.requires_grad and hides_what_arrives(x)
-        x.grad = grad
+    grad = x.grad
+    weighed = False
     if is_nearly_the_logarithm(values, kept) and grad is not None and grad.isfinite().all():
-        small = torch.tensor([1e-300, 1.0], dtype=torch.float64, requires_grad=True)
         with torch.enable_grad():
+            weighed = not follows_the_loss(answer, kept, grad)
+            small = torch.tensor([1e-300, 1.0], dtype=torch.float64, requires_grad=True)
             if abs(answer(small)[0].item() - small[0].log().item()) > 1e-3:
                 return {TINY: "that of a larger number"}
     return {
         "result": values,
         "`x.grad` after `result.sum().backward()`": grad,
         TINY: "its own",
-        "a hook stays on `x` and changes its gradients": hooked,
+        "`(weights * result).sum()` does not give `x` that gradient times the weights": weighed,
+        "a hook stays on `x`": has_hooks(x),
         "`x` no longer requires a gradient": not x.requires_grad,
     }
 
@@ -2393,6 +2708,16 @@ def a_table_with_zeros(g):
     values = torch.randn(3, 4, generator=g)
     values[1, 2], values[0, 0], values[2, 1] = 0.0, 2.5, -1.5
     return (parameter(values),)
+
+
+@log_or_zero.probe
+def one_zero(g):
+    return (parameter(0.0),)
+
+
+@log_or_zero.probe
+def three_axes(g):
+    return (parameter(torch.randn(2, 1, 3, generator=g)),)
 
 
 @log_or_zero.probe
@@ -2422,9 +2747,10 @@ def with_masked_fill(x):
 
 @log_or_zero.misconception(
     title="The branch that is thrown away spoils the gradient",
-    why="The values are right: the infinities are thrown away afterwards, by `where` or by `nan_to_num`. But the gradient "
-    "goes back through the logarithm all the same. For what was thrown away it is multiplied by 0, and at x = 0 the slope "
-    "of log is infinite: 0 times infinity is NaN. One such element makes every weight before it NaN.",
+    why="The values are right: what the logarithm gives at 0 is thrown away, by `where`, by `nan_to_num` or inside a function "
+    "such as `xlogy`. But the gradient goes back through the logarithm all the same. For what was thrown away it is multiplied "
+    "by 0, and at x = 0 the slope of log is infinite: 0 times infinity is NaN. One such element makes every weight before it "
+    "NaN.",
     next="Make the logarithm's *input* harmless, not its result.",
     link="none-zero-nan",
     shows="`x.grad` after `result.sum().backward()`",
@@ -2575,7 +2901,7 @@ def zero_counted_as_positive(x):
     "every gradient that reaches `x`, also of other losses, and hides their NaNs.",
     next="Keep the NaN from arising instead of catching it: change what goes into the logarithm.",
     link="none-zero-nan",
-    shows="a hook stays on `x` and changes its gradients",
+    shows="a hook stays on `x`",
 )
 def left_a_hook(x):
     x.register_hook(lambda gradient: gradient.nan_to_num(0.0))
@@ -2605,8 +2931,8 @@ def left_a_hook(x):
 def numerical_gradient(f, x: torch.Tensor, h: float) -> torch.Tensor:
     """Estimate the gradient of a function by central differences, in float64.
 
-    f: a function that takes a tensor like x and returns a tensor without axes.
-    x: floats of any shape, float32 or float64, with or without requires_grad.
+    f: a function that takes a float64 tensor of x's shape and returns a tensor without axes.
+    x: floats of any shape, () included, float32 or float64, with or without requires_grad.
     h: how far to move each element.
     Returns a float64 tensor of x's shape.
 
@@ -2639,9 +2965,25 @@ def is_near(result, due, tolerance):
     return bool((result - due).abs().max() <= tolerance * due.abs().max())
 
 
+VIEW = "where `f` returns an element of its argument, as in `x[0]`, the slopes are wrong"
+
+
+def measures_a_view(answer, x, h):
+    """Whether the slopes of `f` are right where what it returns is a view of its argument."""
+
+    def first(x):
+        return x[(0,) * x.dim()]
+
+    with contextlib.suppress(Exception):
+        found = answer(first, x.clone(), h)
+        return is_near(found.detach(), central_differences(first, x.double(), h), 1e-6)
+    return False
+
+
 @numerical_gradient.drive
 def estimate(answer, f, x, h):
     required, kept, given = x.requires_grad, x.detach().clone(), []
+    edits = x._version
     due = central_differences(f, kept.double(), h)
 
     def watched(x):
@@ -2651,8 +2993,10 @@ def estimate(answer, f, x, h):
     result, left_off = ask(answer, watched, x, h)
     if isinstance(result, torch.Tensor):
         result = result.detach().clone(memory_format=torch.contiguous_format)
+    right = x.dtype == torch.float64 and x._version == edits and is_near(result, due, 1e-6)
     return {
         "result": result,
+        VIEW: right and not measures_a_view(answer, kept, h),
         "the result is right in its first digits, and not in the rest": is_near(result, due, 1e-5)
         and not is_near(result, due, 1e-9),
         "`x` is not to the last digit what it was": not torch.equal(x.detach(), kept),
@@ -2681,6 +3025,15 @@ def a_table_of_float32(g):
         return (weights * x.exp()).sum()
 
     return f, table, 1e-4
+
+
+@numerical_gradient.probe
+def one_number(g):
+    def f(x):
+        """x cubed, minus x"""
+        return x**3 - x
+
+    return f, torch.tensor(0.3), 0.05
 
 
 @numerical_gradient.probe
@@ -2925,8 +3278,9 @@ def left_in_a_row(f, x, h):
 
 
 @numerical_gradient.misconception(
-    title="Python numbers became float32",
-    why="`torch.tensor` makes float32 of a list of Python floats. Half of the digits are gone at the very end.",
+    title="The slopes were put into float32",
+    why="`torch.tensor` makes float32 of Python floats, and `torch.zeros` makes float32, unless you say otherwise. Half of the "
+    "digits are gone at the very end.",
     next="Say which dtype the result is to have.",
     link="checking-a-gradient",
     evidence=f_in_words,
@@ -3032,7 +3386,7 @@ def the_sum_everywhere(f, x, h):
 
 
 @numerical_gradient.misconception(
-    title="`flatten` has made a copy",
+    title="Moved the elements of a copy",
     why="Of a tensor that lies in memory row after row, `flatten()` and `reshape(-1)` are views, and writing into them moves "
     "an element. Of a transposed one they are copies: you have moved elements of a copy that nobody looks at, and f saw "
     "no difference.",
@@ -3049,6 +3403,28 @@ def flatten_made_a_copy(f, x, h):
         down.flatten()[i] -= h
         slopes[i] = (f(up) - f(down)) / (2 * h)
     return slopes.reshape(x.shape)
+
+
+@numerical_gradient.misconception(
+    title="The second move changed the first value, too",
+    why="The elements of one copy are moved up, then down, and both values are kept as tensors. If `f` returns an element of "
+    "its argument, what it returns is a view of your copy: when you move the element down, the value from above moves along, "
+    "and the difference is 0.",
+    next="Give `f` a new tensor each time, or take the number out of its result before you move the element again.",
+    link="in-place-edits",
+    shows=VIEW,
+)
+def first_value_moved_along(f, x, h):
+    x = torch.empty(x.shape, dtype=torch.float64).copy_(x.detach())
+    gradient = torch.zeros_like(x)
+    for i in range(x.numel()):
+        kept = x.view(-1)[i].item()
+        x.view(-1)[i] = kept + h
+        up = f(x)
+        x.view(-1)[i] = kept - h
+        gradient.view(-1)[i] = (up - f(x)) / (2 * h)
+        x.view(-1)[i] = kept
+    return gradient
 
 
 @numerical_gradient.misconception(
@@ -3106,8 +3482,8 @@ def cooling_loss(
     """Compute the mean squared error of the cooling curve `a * exp(-k * t)`.
 
     t: (N,), times.
-    temperature: (N,), what was measured then.
-    a: a tensor without axes, and k likewise: leaves that require gradients.
+    temperature: (N,), what was measured then: degrees above the room's, also 0 and below.
+    a: a tensor without axes, and k likewise: leaves that require gradients, of any value.
     Returns a tensor without axes. `backward()` on it gives `a` and `k` their gradients.
     """
     decay = torch.exp(-k * t)
@@ -3139,6 +3515,7 @@ def learn_from_the_curve(answer, t, temperature, a, k):
         "`a.grad` after `backward()`": a.grad,
         "`k.grad` after `backward()`": k.grad,
         "the leaves that `backward` reaches": Extra(leaves),
+        DATA_RECORDED: t.requires_grad or temperature.requires_grad,
     }
 
 
@@ -3154,6 +3531,13 @@ def cooling(g, count):
     a, k = (1 + torch.rand((), generator=g, dtype=torch.float64) for _ in range(2))
     noise = torch.randn(count, generator=g, dtype=torch.float64)
     return t, 4 * torch.exp(-t) + noise, parameter(3 * a), parameter(k)
+
+
+@cooling_loss.probe
+def no_cooling_yet(g):
+    t, temperature, a, _ = cooling(g, 3)
+    temperature[1:] = torch.tensor([-0.5, 0.0])  # noise may carry a measurement below zero
+    return t, temperature, a, parameter(0.0)
 
 
 @cooling_loss.probe
