@@ -89,11 +89,12 @@ def in_order(result):
 def shape_trace(model: nn.Sequential, x: torch.Tensor) -> list:
     """Say layer by layer what shape comes out, up to the layer that fails.
 
-    model: its layers run one after the other, each on what the one before gave.
+    model: its layers are the modules that stand directly in it, a block counts as one, and none
+    stands in it twice. They run one after the other, each on what the one before gave.
     x: a batch for the first layer.
     Returns a list of pairs, one for each layer: its name in the model, and the shape of its output
     as a tuple. If a layer raises a RuntimeError, the list ends before that layer, and your function
-    raises nothing.
+    raises nothing. Afterwards the model has the hooks and the mode that it had.
     """
     # solution:
     trace = []
@@ -110,7 +111,12 @@ def shape_trace(model: nn.Sequential, x: torch.Tensor) -> list:
 @shape_trace.drive
 def read_the_trace(answer, model, x):
     """Put the list into words: two lists of different lengths are hard to compare by eye."""
+    hooks, modes = hooks_of(model), modes_of(model)
     result = answer(model, x)
+    kept = {
+        "no hook of yours is left": hooks_of(model) == hooks,
+        "the mode is as it was": modes_of(model) == modes,
+    }
     try:
         pairs = [(name, tuple(shape)) for name, shape in result]
         plain = all(isinstance(n, str) and all(type(s) is int for s in shape) for n, shape in pairs)
@@ -118,7 +124,8 @@ def read_the_trace(answer, model, x):
         plain = False
     if not plain or not isinstance(result, list | tuple):
         return {"the trace": "no list of pairs of a name and a shape", "result": Extra(result)}
-    return {"the trace": "; ".join(f"{name} {shape}" for name, shape in pairs) or "an empty list"}
+    trace = "; ".join(f"{name} {shape}" for name, shape in pairs) or "an empty list"
+    return {"the trace": trace, **kept}
 
 
 @shape_trace.probe
@@ -308,6 +315,44 @@ def all_modules(model, x):
     return trace
 
 
+@shape_trace.misconception(
+    title="The layers are numbered, not named",
+    why="A Sequential may give its layers names of their own. A number finds the layer only as long as nobody did.",
+    next="Ask the model for the names.",
+    link="shapes-first",
+)
+def numbered(model, x):
+    trace = []
+    for i, layer in enumerate(model):
+        try:
+            x = layer(x)
+        except RuntimeError:
+            break
+        trace.append((str(i), tuple(x.shape)))
+    return trace
+
+
+@shape_trace.misconception(
+    title="The hooks were left in the model",
+    why="The list is right. But a hook stays until its handle removes it: every later run of the model does this work again, and "
+    "a second call of your function adds as many hooks once more.",
+    next="Keep the handles and remove them at the end, also after an error.",
+    link="shapes-first",
+    shows="no hook of yours is left",
+)
+def trace_hooks_left(model, x):
+    trace = []
+    for name, layer in model.named_children():
+        layer.register_forward_hook(
+            lambda _, __, output, name=name: trace.append((name, tuple(output.shape)))
+        )
+    try:
+        model(x)
+    except RuntimeError:
+        return trace
+    return trace
+
+
 # Gradient checking --------------------------------------------------------------------------------
 
 
@@ -334,7 +379,8 @@ def gradient_error(loss_of, parameter: torch.Tensor, eps: float) -> float:
     eps: how far to move one number, up and down: its measured slope is the loss above minus the loss
     below, divided by 2 * eps.
     Returns the relative error, a float: the norm of (autograd's - measured), divided by the sum of
-    the two norms. Afterwards the parameter holds the numbers that it held before.
+    the two norms, which are not both 0. Afterwards the parameter holds the numbers that it held
+    before, up to rounding.
     """
     # solution:
     (exact,) = torch.autograd.grad(loss_of(), [parameter])
@@ -593,6 +639,26 @@ def watched_by_autograd(loss_of, parameter, eps):
     return ((exact - measured).norm() / (exact.norm() + measured.norm())).item()
 
 
+@gradient_error.misconception(
+    title="The lower loss was measured at the starting place",
+    why="From eps above, one step of eps back ends where it began, not below. That happens with `-= eps` after `+= eps`, and also when "
+    "what was kept is a view such as `row[i]`: it changes along with the parameter. Each measured slope is about half of the true one.",
+    next="Keep the number itself, and count both moves from it.",
+    link="gradients-right-and-alive",
+)
+def back_to_the_middle(loss_of, parameter, eps):
+    (exact,) = torch.autograd.grad(loss_of(), [parameter])
+    measured = torch.zeros_like(exact)
+    row, slopes = parameter.detach().view(-1), measured.view(-1)
+    for i, kept in enumerate(row.tolist()):
+        row[i] = kept + eps
+        above = loss_of().item()
+        row[i] = kept
+        below = loss_of().item()
+        slopes[i] = (above - below) / (2 * eps)
+    return ((exact - measured).norm() / (exact.norm() + measured.norm())).item()
+
+
 # Gradient norms -----------------------------------------------------------------------------------
 
 
@@ -804,10 +870,12 @@ def activation_stats(model: nn.Module, x: torch.Tensor) -> dict:
     """Run a model once, and say of every layer what came out.
 
     model: any module. It runs in whatever mode it is. It may have hooks of somebody else's. A layer
-    is a module that has no modules inside it.
+    is a module that has no modules inside it; the model itself may be one, under the name "". Each
+    layer runs once and gives one tensor, and a later layer may overwrite that tensor in place.
     x: a batch.
     Returns a dictionary: the layer's name, as in `named_modules()` -> three floats, the mean of its
-    output, the standard deviation (as `.std()` gives it), and the fraction that is exactly 0.
+    output, the standard deviation (as `.std()` gives it), and the fraction that is exactly 0, as they
+    are when the layer has run.
     Afterwards the model has the hooks that it had before.
     """
     # solution:
@@ -880,6 +948,17 @@ def a_block_and_dropout(g):
 def a_norm_in_eval_mode(g):
     layers = nn.Linear(3, 5), nn.BatchNorm1d(5), nn.LeakyReLU(0.1), nn.Dropout(0.4)
     return fill(nn.Sequential(*layers, nn.Linear(5, 2)), g).eval(), numbers(g, 7, 3)
+
+
+@activation_stats.probe
+def overwritten_in_place(g):
+    layers = nn.Linear(3, 4), nn.ReLU(inplace=True), nn.Linear(4, 2)
+    return fill(nn.Sequential(*layers), g), numbers(g, 5, 3)
+
+
+@activation_stats.probe
+def a_model_of_one_layer(g):
+    return fill(nn.Linear(2, 4), g), numbers(g, 3, 2)
 
 
 @activation_stats.alternative("A default argument keeps the name, and `no_grad` saves the record.")
@@ -1136,6 +1215,60 @@ def noted_the_inputs(model, x):
 
     for name, module in model.named_modules():
         if not list(module.children()):
+            handles.append(module.register_forward_hook(note_as(name)))
+    model(x)
+    for handle in handles:
+        handle.remove()
+    return stats
+
+
+@activation_stats.misconception(
+    title="The numbers were computed after the run",
+    why="What the hook kept is the output's own memory. An activation with `inplace=True` writes its result there, so by the end of the "
+    "run the layer before it seems to have given what the activation made of it.",
+    next="Compute the three numbers inside the hook.",
+    link="activations-and-hooks",
+)
+def computed_afterwards(model, x):
+    kept, handles = {}, []
+
+    def keep_as(name):
+        def hook(module, inputs, output):
+            kept[name] = output.detach()
+
+        return hook
+
+    for name, module in model.named_modules():
+        if not list(module.children()):
+            handles.append(module.register_forward_hook(keep_as(name)))
+    model(x)
+    for handle in handles:
+        handle.remove()
+    return {
+        name: (o.mean().item(), o.std().item(), (o == 0).double().mean().item())
+        for name, o in kept.items()
+    }
+
+
+@activation_stats.misconception(
+    title="A model that is one layer was left out",
+    why="The empty name belongs to the model itself. Most models hold others, but a single linear layer is a model, too, and then it is the "
+    "one layer that there is.",
+    next="Ask for the modules inside, not for the name.",
+    link="activations-and-hooks",
+)
+def root_left_out(model, x):
+    stats, handles = {}, []
+
+    def note_as(name):
+        def hook(module, inputs, output):
+            zeros = (output == 0).double().mean()
+            stats[name] = (output.mean().item(), output.std().item(), zeros.item())
+
+        return hook
+
+    for name, module in model.named_modules():
+        if name and not list(module.children()):
             handles.append(module.register_forward_hook(note_as(name)))
     model(x)
     for handle in handles:
@@ -1405,7 +1538,8 @@ def log_run(writer, model: nn.Module, history: list) -> None:
 
     The training losses go as scalars under the tag "loss/train" and the validation losses under
     "loss/validation", each at its epoch, counted from 0. Then, at the last epoch, a histogram of
-    every parameter's values under the parameter's name.
+    every parameter's values under the parameter's name, also of a frozen one. No other scalars and
+    histograms are written.
 
     writer: an open SummaryWriter. Whoever opened it closes it.
     model: the trained model.
@@ -1456,6 +1590,7 @@ def two_epochs(g):
 def five_epochs(g):
     model = fill(nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 2)), g)
     model(numbers(g, 3, 2)).sum().backward()
+    model[0].requires_grad_(False)
     history = torch.rand(5, 2, generator=g, dtype=torch.float64).tolist()
     return Notebook(), model, [tuple(pair) for pair in history]
 
@@ -1616,6 +1751,39 @@ def closed_the_writer(writer, model, history):
     writer.close()
 
 
+@log_run.misconception(
+    title="The frozen parameters were left out",
+    why="A parameter that is not trained is a part of the model all the same. Its histogram shows what the other layers have to work with, "
+    "and that it really has not moved.",
+    next="Write every parameter, whether it learns or not.",
+    link="curves-tensorboard",
+    shows="the histograms",
+)
+def frozen_left_out(writer, model, history):
+    for epoch, (train_loss, validation_loss) in enumerate(history):
+        writer.add_scalar("loss/train", train_loss, epoch)
+        writer.add_scalar("loss/validation", validation_loss, epoch)
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            writer.add_histogram(name, parameter, epoch)
+
+
+@log_run.misconception(
+    title="Buffers were written as if they were parameters",
+    why="`state_dict` holds the parameters and the buffers, such as what a BatchNorm has gathered and how many batches it has counted. They "
+    "are not weights.",
+    next="Go through the parameters alone.",
+    link="curves-tensorboard",
+    shows="the histograms",
+)
+def buffers_too(writer, model, history):
+    for epoch, (train_loss, validation_loss) in enumerate(history):
+        writer.add_scalar("loss/train", train_loss, epoch)
+        writer.add_scalar("loss/validation", validation_loss, epoch)
+    for name, values in model.state_dict().items():
+        writer.add_histogram(name, values, epoch)
+
+
 # The clinic: data ---------------------------------------------------------------------------------
 
 
@@ -1700,6 +1868,17 @@ def on_their_side(scans):
     rows, columns, count = scans.shape
     images = scans.permute(2, 1, 0)  # (images, rows, columns)
     return images.reshape(count, 1, rows, columns)
+
+
+@unpack_scans.misconception(
+    title="All three axes were reversed",
+    why="Reversing the axes, as `.T` does, brings the images to the front and exchanges their rows and columns: every picture lies on "
+    "its side. With square images the shape does not tell.",
+    next="Only the axis of the images has to move; rows stay before columns.",
+    link="the-first-three-data",
+)
+def reversed_all_axes(scans):
+    return scans.permute(2, 1, 0)[:, None]
 
 
 @unpack_scans.misconception(
@@ -1870,6 +2049,34 @@ def by_the_brightest(pixels, model):
     return images, optimizer
 
 
+@set_up.misconception(
+    title="The images were standardised",
+    why="Mean 0 and standard deviation 1 is a good scale, too, and the network would train. It is not the one that was ordered: whoever uses "
+    "this network afterwards gives it numbers from 0 to 1.",
+    next="From 0 for black to 1 for the byte 255.",
+    link="the-first-three-data",
+    shows="the images",
+)
+def standardised_instead(pixels, model):
+    images = pixels[:, None].float()
+    images = (images - images.mean()) / images.std()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    return images, optimizer
+
+
+@set_up.misconception(
+    title="Scaled the inputs, and took another optimizer as well",
+    why="Two changes at once. The first mends the training; what the second does, nobody can tell apart from it.",
+    next="One change at a time. The optimizer was right.",
+    link="the-first-three-data",
+    shows="the optimizer is plain SGD",
+)
+def adam_as_well(pixels, model):
+    images = pixels[:, None].float() / 255
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.001)
+    return images, optimizer
+
+
 @exercise(
     level="clinic",
     minutes=5,
@@ -1886,8 +2093,8 @@ def epoch_batches(images: torch.Tensor, labels: torch.Tensor, size: int) -> list
     images: (N, …), in whatever order the file had, perhaps sorted.
     labels: (N,), in the same order.
     Returns a list of pairs (images, labels) with `size` examples each, the last perhaps fewer. Every
-    example comes once, with its own label. The order is random, by torch's shared generator, and new
-    at every call.
+    example comes once, with its own label. The order is random and new at every call. It is drawn
+    from torch's shared generator: after the same `torch.manual_seed` it is the same again.
     """
     order = torch.randperm(len(labels))
     images, labels = images[order], labels[order]
@@ -1896,13 +2103,17 @@ def epoch_batches(images: torch.Tensor, labels: torch.Tensor, size: int) -> list
 
 @epoch_batches.drive
 def two_epochs_of_batches(answer, images, labels, size):
-    epochs, together = [], True
-    for _ in range(2):
-        batches = [(i, t) for i, t in answer(images, labels, size)]
+    epochs, together, listed, start = [], True, True, torch.get_rng_state()
+    for number in range(3):
+        if number == 2:  # the third epoch starts from where the first one did
+            torch.set_rng_state(start)
+        batches = answer(images, labels, size)
+        listed = listed and isinstance(batches, list | tuple)
+        batches = [(i, t) for i, t in batches]
         ids = torch.cat([i.flatten(1)[:, 0] for i, _ in batches]).long()
         together = together and bool(torch.equal(torch.cat([t for _, t in batches]), labels[ids]))
         epochs.append((ids, [len(t) for _, t in batches], batches))
-    (first, sizes, batches), (second, _, _) = epochs
+    (first, sizes, batches), (second, _, _), (again, _, _) = epochs
     kinds = [len(t.unique()) for _, t in batches if len(t) == size]
     everything = torch.arange(len(labels))
     return {
@@ -1911,6 +2122,8 @@ def two_epochs_of_batches(answer, images, labels, size):
         "the sizes of the batches": sizes,
         "the batches mix the classes": sum(kinds) / len(kinds) > 2.5,
         "the order is new in the second epoch": not torch.equal(first, second),
+        "what comes back is a list": listed,
+        "the same seed gives the same order": torch.equal(first, again),
         "the order is another than the file's": Extra(not torch.equal(first, everything)),
         "the batches come in the file's order": Extra(
             [int(t.min()) for _, t in batches] == sorted(int(t.min()) for _, t in batches)
@@ -1944,7 +2157,7 @@ def ninety_in_nines(g):
 def with_a_loader(images, labels, size):
     from torch.utils.data import DataLoader, TensorDataset
 
-    return DataLoader(TensorDataset(images, labels), batch_size=size, shuffle=True)
+    return list(DataLoader(TensorDataset(images, labels), batch_size=size, shuffle=True))
 
 
 @epoch_batches.alternative("The order can be cut instead of the examples.")
@@ -1972,7 +2185,7 @@ def by_random_numbers(images, labels, size):
     shows="the batches mix the classes",
     starter=True,
     evidence=lambda images, labels, size: (
-        f"The labels of the first two batches: {labels[:size].tolist()}, "
+        f"The labels of the file's first two batches: {labels[:size].tolist()}, "
         f"{labels[size : 2 * size].tolist()}."
     ),
 )
@@ -2009,9 +2222,9 @@ def shuffled_the_batches(images, labels, size):
 
 @epoch_batches.misconception(
     title="The same order in every epoch",
-    why="A seed inside the function starts the generator anew at every call: the batches are mixed, and always in the same way. "
-    "With `torch.manual_seed` it also resets everybody else's random numbers, such as those of dropout.",
-    next="Seed once, at the top of the program.",
+    why="The batches are mixed, and always in the same way, so the same examples meet in every epoch. Where a seed inside the function is to "
+    "blame, `torch.manual_seed` also resets everybody else's random numbers, such as those of dropout.",
+    next="Draw a new order at every call; seed once, at the top of the program.",
     link="the-first-three-data",
     shows="the order is new in the second epoch",
 )
@@ -2031,6 +2244,39 @@ def seeded_every_time(images, labels, size):
 )
 def with_replacement(images, labels, size):
     order = torch.randint(len(labels), (len(labels),))
+    images, labels = images[order], labels[order]
+    return list(zip(images.split(size), labels.split(size)))
+
+
+@epoch_batches.misconception(
+    title="Mixed inside the batches only",
+    why="Each batch was cut first and mixed then. It still holds the same examples, nearly all of one digit; only their order inside the "
+    "batch is random, and the mean loss of a batch has no order.",
+    next="Mix the examples before you cut.",
+    link="the-first-three-data",
+    shows="the batches mix the classes",
+)
+def mixed_inside(images, labels, size):
+    batches = []
+    for i, t in zip(images.split(size), labels.split(size)):
+        order = torch.randperm(len(t))
+        batches.append((i[order], t[order]))
+    return batches
+
+
+@epoch_batches.misconception(
+    title="The order does not follow torch's seed",
+    why="The batches are right. But Python's and NumPy's generators do not listen to `torch.manual_seed`, and a seed from the clock listens "
+    "to nothing: this training cannot be run a second time.",
+    next="Draw the order from torch's shared generator, and leave its seed alone.",
+    link="the-first-three-data",
+    shows="the same seed gives the same order",
+)
+def another_generator(images, labels, size):
+    import random
+
+    order = list(range(len(labels)))
+    random.shuffle(order)
     images, labels = images[order], labels[order]
     return list(zip(images.split(size), labels.split(size)))
 
@@ -2163,6 +2409,30 @@ def made_up_for_it(logits, labels):
     return F.cross_entropy(10 * probabilities, labels)
 
 
+@digit_loss.misconception(
+    title="A small number was added inside the logarithm",
+    why="The infinity is gone, and a cap has come: with 1e-8 no mistake can cost more than 18.4, and where a probability is rounded to 0 hardly "
+    "any gradient is left to mend it.",
+    next="Let one function do softmax and logarithm together.",
+    link="nan-at-its-birth",
+)
+def small_number_added(logits, labels):
+    probabilities = logits.softmax(1)
+    return F.nll_loss((probabilities + 1e-8).log(), labels)
+
+
+@digit_loss.misconception(
+    title="The exponentials overflow",
+    why="On paper this is the cross-entropy. In floating point the exponential of a large logit is infinite, and so is the logarithm of a sum "
+    "with it in.",
+    next="Something that you know computes the logarithm of such a sum safely.",
+    link="nan-at-its-birth",
+)
+def exponentials_by_hand(logits, labels):
+    picked = logits[torch.arange(len(labels)), labels]
+    return (logits.exp().sum(1).log() - picked).mean()
+
+
 @exercise(
     level="clinic",
     minutes=5,
@@ -2178,7 +2448,8 @@ def train_on_batch(
 ) -> float:
     """Take one step along the gradient of the batch's mean cross-entropy.
 
-    model: gives logits (B, C).
+    model: gives logits (B, C). It stays in the mode in which it comes. What its parameters hold in
+    `.grad` from before does not count.
     optimizer: over the model's parameters, at a learning rate that was chosen for a mean loss.
     Returns the mean loss before the step, a float.
     """
@@ -2191,7 +2462,7 @@ def train_on_batch(
 
 @train_on_batch.drive
 def two_batches(answer, model, optimizer, images, labels):
-    rates = [group["lr"] for group in optimizer.param_groups]
+    rates, modes = [group["lr"] for group in optimizer.param_groups], modes_of(model)
     seen, cut = {}, len(images) // 3
     for number, rows in enumerate((slice(None, cut), slice(cut, None)), start=1):
         loss = answer(model, optimizer, images[rows], labels[rows])
@@ -2200,12 +2471,14 @@ def two_batches(answer, model, optimizer, images, labels):
     seen["the optimizer's learning rate is as it was"] = rates == [
         group["lr"] for group in optimizer.param_groups
     ]
+    seen["the model is in its mode"] = modes_of(model) == modes
     return seen
 
 
 @train_on_batch.probe
-def nine_points(g):
+def nine_points(g):  # with a gradient that somebody left behind
     model = fill(nn.Linear(2, 3), g)
+    model.weight.grad = numbers(g, 3, 2)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     return model, optimizer, 2 * numbers(g, 9, 2), digits(g, 9)
 
@@ -2336,6 +2609,41 @@ def divided_by_64(model, optimizer, images, labels):
     return loss.item() * 64 / len(labels)
 
 
+@train_on_batch.misconception(
+    title="The rate was divided for the step, and put back",
+    why="For plain SGD that is the same as dividing the gradient. Momentum remembers gradients: the long ones of a sum, and of a large batch longer "
+    "ones than of a small. Adam divides their length away and would then step too short.",
+    next="Leave the rate alone, and look at what goes backward.",
+    link="loss-and-step",
+)
+def rate_divided(model, optimizer, images, labels):
+    loss = F.cross_entropy(model(images), labels, reduction="sum")
+    optimizer.zero_grad()
+    loss.backward()
+    for group in optimizer.param_groups:
+        group["lr"] /= len(labels)
+    optimizer.step()
+    for group in optimizer.param_groups:
+        group["lr"] *= len(labels)
+    return loss.item() / len(labels)
+
+
+@train_on_batch.misconception(
+    title="The old gradients were cleared after the step only",
+    why="What was in `.grad` before is added to this batch's gradient and goes into the step. It may come from anywhere: a look at "
+    "`gradient_norms`, another loss, another loop.",
+    next="Clear them between the last step and this `backward`.",
+    link="loss-and-step",
+    shows="the parameters after step 1",
+)
+def cleared_too_late(model, optimizer, images, labels):
+    loss = F.cross_entropy(model(images), labels)
+    loss.backward()
+    optimizer.step()
+    optimizer.zero_grad()
+    return loss.item()
+
+
 @exercise(
     level="clinic",
     minutes=5,
@@ -2361,16 +2669,19 @@ def with_new_head(model: nn.Sequential, classes: int) -> tuple:
 @with_new_head.drive
 def train_with_the_new_head(answer, model, classes):
     body = {name: p.detach().clone() for name, p in model[:-1].named_parameters()}
-    inputs = model[-1].in_features
+    inputs, count, old = model[-1].in_features, len(model), model[-1]
     x = torch.ones(4, next(iter(body.values())).shape[1])
     mine, optimizer = answer(model, classes)
     held = [id(p) for group in optimizer.param_groups for p in group["params"]]
     shape = tuple(mine[-1].weight.shape)
     seen = {
         "the model is the one that was given": mine is model,
+        "how many layers it has": len(mine),
+        "the last layer is a new nn.Linear": isinstance(mine[-1], nn.Linear)
+        and mine[-1] is not old,
         "the shape of the last layer's weight": shape,
         "the other layers keep their weights": all(
-            torch.equal(p, body[n]) for n, p in mine[:-1].named_parameters()
+            torch.equal(p, body[n]) for n, p in mine[: count - 1].named_parameters()
         ),
         "the model's outputs fit the new task": mine(x).shape == (4, classes),
     }
@@ -2485,6 +2796,37 @@ def changed_the_number(model, classes):
     return model, optimizer
 
 
+@with_new_head.misconception(
+    title="The new layer was put behind the old one",
+    why="The old last layer is still there. All that the new one ever sees are its few outputs, made for another task, with nothing that bends "
+    "between the two.",
+    next="The new layer takes the old one's place.",
+    link="loss-and-step",
+    shows="how many layers it has",
+)
+def behind_the_old(model, classes):
+    model.append(nn.Linear(model[-1].out_features, classes))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    return model, optimizer
+
+
+@with_new_head.misconception(
+    title="The old layer was cut down",
+    why="Its first rows were kept, so the new task starts with weights that were trained for another one: even and odd begin as the "
+    "detectors of two digits. With more classes than before there are no rows to keep.",
+    next="A new task gets a new layer.",
+    link="loss-and-step",
+    shows="the last layer is a new nn.Linear",
+)
+def cut_down(model, classes):
+    old = model[-1]
+    old.weight = nn.Parameter(old.weight[:classes].detach().clone())
+    old.bias = nn.Parameter(old.bias[:classes].detach().clone())
+    old.out_features = classes
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    return model, optimizer
+
+
 # The clinic: gradients and activations ------------------------------------------------------------
 
 
@@ -2501,12 +2843,14 @@ def changed_the_number(model, classes):
 class DeepNet(nn.Module):
     """A deep network for images: `depth` hidden layers of `width` units, then one layer of logits.
 
-    Every hidden layer is an nn.Linear with something that bends behind it. Gradients must reach the
-    first layer: in a new network of ten hidden layers, the norm of its weight's gradient is at least
-    0.00001 times that of the last layer's.
+    Every hidden layer is an nn.Linear of its own with something that bends behind it. Gradients must
+    reach the first layer: in a new network of ten hidden layers of 32 units or more, for images of
+    400 pixels or more, the norm of its weight's gradient is at least 0.00001 times that of the last
+    layer's, without a hook that changes gradients.
 
     pixels: numbers per image.
-    forward takes images (B, …) with `pixels` numbers each and returns logits (B, classes).
+    forward takes images (B, …) with `pixels` numbers each and returns logits (B, classes);
+    log-probabilities count as logits, probabilities do not.
     """
 
     def __init__(self, pixels: int, width: int, depth: int, classes: int) -> None:
@@ -2530,31 +2874,60 @@ def build_and_send_back(answer, images, labels, width, depth, classes):
 
     def keep(layer, x, y):
         called.append(layer)
-        given.append(x[0].detach())
-        gave.append(y.detach())
+        given.append(x[0].detach().clone())  # an activation may overwrite them in place
+        gave.append(y.detach().clone())
 
     for linear in linears:
         linear.register_forward_hook(keep)
     logits = model(images)
+    if not called:
+        ran = f"{len(linears)}, and none of them runs"
+        return {"the shape of the logits": tuple(logits.shape), "how many linear layers": ran}
     weights = [p for p in model.parameters() if p.dim() == 2]
+    for weight in weights:
+        weight._backward_hooks = None  # the gradient itself is asked for
     F.cross_entropy(logits, labels).backward()
     norms = [0.0 if p.grad is None else p.grad.norm().item() for p in weights]
-    first = max(n for n, p in zip(norms, weights) if p.shape[1] == pixels)
-    last = max(n for n, p in zip(norms, weights) if p.shape[0] == classes)
-    ratio = first / last if last else 0.0
-    last_inputs = given[-1]
-    straight_on = any(y.shape == x.shape and torch.equal(y, x) for y, x in zip(gave, given[1:]))
+    first = max((n for n, p in zip(norms, weights) if p.shape[1] == pixels), default=0.0)
+    last = max((n for n, p in zip(norms, weights) if p.shape[0] == classes), default=0.0)
+    arrives = "it arrives" if last and first > 1e-5 * last else sigmoids(gave, given[1:])
+    nothing_between = [
+        y.shape == x.shape and torch.equal(y, x) for y, x in zip(gave, given[1:])
+    ].count(True)
     return {
         "the shape of the logits": tuple(logits.shape),
-        "how many linear layers": len(linears),
+        "how many linear layers": in_layers(linears, called, depth),
         "`depth` of them give `width` numbers": [m.out_features for m in linears].count(width)
         == depth,
         "what the last layer gives": comes_out(model, called[-1], images),
-        "something bends behind every hidden layer": not straight_on and bends(model, images),
+        "what bends behind the hidden layers": bending(model, images, nothing_between),
         "every layer gets a gradient": all(norms),
-        "the gradient reaches the first layer": ratio > 1e-5,
-        "a ReLU stands last": Extra(bool((last_inputs == 0).any())),
+        "the gradient at the first layer": arrives,
     }
+
+
+def in_layers(linears, called, depth):
+    """Say in words how many linear layers there are, and whether one of them is used again."""
+    often = max(called.count(m) for m in called)
+    if often > 1:
+        return f"{len(linears)}, and one of them runs {often} times"
+    return "two to four" if 2 <= len(linears) <= 4 < depth else str(len(linears))
+
+
+def sigmoids(gave, handed_on):
+    """Say in words that hardly a gradient arrives, and behind how many hidden layers a sigmoid stands."""
+    pairs = [(y, x) for y, x in zip(gave, handed_on) if y.shape == x.shape]
+    count = sum(torch.allclose(y.sigmoid(), x, atol=1e-5) for y, x in pairs)
+    return f"too small; sigmoids behind hidden layers: {count}"
+
+
+def bending(model, images, nothing_between):
+    """Say in words whether something bends, given between how many layers nothing stands at all."""
+    if not bends(model, images):
+        return "nothing: the whole network is one straight map"
+    if nothing_between:
+        return f"nothing behind {nothing_between} of them"
+    return "something behind every one"
 
 
 def comes_out(model, last, images):
@@ -2578,27 +2951,30 @@ def comes_out(model, last, images):
 
 def bends(model, images):
     """Whether a model is more than one straight map, told by what it makes of x, -x and 0."""
-    model.double().eval()
-    large = 100 * images.double()
+    model.eval()
+    whole = sum(isinstance(m, nn.Linear) for m in model.modules()) > 1
+    if whole:  # a layer in a plain list would stay float32
+        model.double()
+    large, limit = (100 * images.double(), 1e-6) if whole else (100 * images, 1e-3)
     with torch.no_grad():
         middle = model(0 * large)
         up, down = model(large) - middle, model(-large) - middle
-    return bool((up + down).norm() > 1e-6 * (up.norm() + down.norm()))
+    return bool((up + down).norm() > limit * (up.norm() + down.norm()))
 
 
 @DeepNet.probe
 def ten_layers(g):
-    return numbers(g, 8, 1, 3, 3).float(), digits(g, 8), 16, 10, 3
+    return numbers(g, 12, 1, 20, 20).float(), digits(g, 12), 48, 10, 3
 
 
 @DeepNet.probe
 def ten_wider_layers(g):
-    return numbers(g, 12, 20).float(), digits(g, 12, 4), 32, 10, 4
+    return numbers(g, 13, 600).float(), digits(g, 13, 4), 40, 10, 4
 
 
 @DeepNet.probe
-def ten_layers_for_two(g):
-    return numbers(g, 9, 1, 4, 2).float(), digits(g, 9, 2), 24, 10, 2
+def ten_layers_for_digits(g):
+    return numbers(g, 10, 1, 28, 28).float(), digits(g, 10, 10), 32, 10, 10
 
 
 @DeepNet.alternative("Other activations with slope 1 in places do as well.")
@@ -2673,7 +3049,7 @@ class TenSigmoids(nn.Module):
 
 @DeepNet.misconception(
     title="The network became shallow",
-    why="With two layers there is little way for a gradient to vanish on. That is another network, and the deep one is still broken.",
+    why="With a hidden layer or two there is little way for a gradient to vanish on. That is another network, and the deep one is still broken.",
     next="Keep the depth, and ask what each layer does to the gradient.",
     link="vanishing-and-exploding",
     shows="how many linear layers",
@@ -2697,7 +3073,7 @@ class Shallow(nn.Module):
     "learn no more than that.",
     next="Something must bend behind every hidden layer.",
     link="vanishing-and-exploding",
-    shows="something bends behind every hidden layer",
+    shows="what bends behind the hidden layers",
 )
 class NothingBends(nn.Module):
     def __init__(self, pixels, width, depth, classes):
@@ -2714,11 +3090,11 @@ class NothingBends(nn.Module):
 
 @DeepNet.misconception(
     title="One sigmoid was exchanged, nine are left",
-    why="Behind the last hidden layer stands a ReLU now, and the gradient comes to the layer before it in good health. On the rest of "
-    "the way it still shrinks at every sigmoid.",
+    why="Behind one hidden layer stands something else now, and the gradient gets past it in good health. On the rest of the way it still shrinks "
+    "at every sigmoid.",
     next="Exchange the one that the loop makes for every layer.",
     link="vanishing-and-exploding",
-    shows="the gradient reaches the first layer",
+    shows="the gradient at the first layer",
 )
 class OneExchanged(nn.Module):
     def __init__(self, pixels, width, depth, classes):
@@ -2761,7 +3137,7 @@ class Probabilities(nn.Module):
     "another size than was asked for.",
     next="Keep the sizes, and look at what stands between the layers.",
     link="vanishing-and-exploding",
-    shows="the gradient reaches the first layer",
+    shows="the gradient at the first layer",
 )
 class Wider(nn.Module):
     def __init__(self, pixels, width, depth, classes):
@@ -2774,6 +3150,53 @@ class Wider(nn.Module):
 
     def forward(self, images):
         return self.layers(images.flatten(1))
+
+
+@DeepNet.misconception(
+    title="The hidden layers stand in a plain list",
+    why="`nn.Module` finds layers that are its own attributes, or in a Sequential or a ModuleList. It does not look into a list: "
+    "`parameters()` does not know these layers, so no optimizer trains them.",
+    next="Put them where the module finds them.",
+    link="vanishing-and-exploding",
+    shows="how many linear layers",
+)
+class InAPlainList(nn.Module):
+    def __init__(self, pixels, width, depth, classes):
+        super().__init__()
+        self.hidden = []
+        for _ in range(depth):
+            self.hidden.append(nn.Linear(pixels, width))
+            pixels = width
+        self.last = nn.Linear(width, classes)
+
+    def forward(self, images):
+        x = images.flatten(1)
+        for layer in self.hidden:
+            x = layer(x).relu()
+        return self.last(x)
+
+
+@DeepNet.misconception(
+    title="One hidden layer, used again and again",
+    why="The way is as long as asked, but the same weights stand at every step of it: it is one layer that runs many times, with the gradients of all "
+    "its runs added up.",
+    next="Each hidden layer needs weights of its own.",
+    link="vanishing-and-exploding",
+    shows="how many linear layers",
+)
+class OneLayerAgain(nn.Module):
+    def __init__(self, pixels, width, depth, classes):
+        super().__init__()
+        self.first = nn.Linear(pixels, width)
+        self.again = nn.Linear(width, width)
+        self.last = nn.Linear(width, classes)
+        self.depth = depth
+
+    def forward(self, images):
+        x = self.first(images.flatten(1)).relu()
+        for _ in range(self.depth - 1):
+            x = self.again(x).relu()
+        return self.last(x)
 
 
 @exercise(
@@ -2791,9 +3214,10 @@ def start_weights(model: nn.Module) -> None:
     """Initialise the linear layers of a ReLU network, in place.
 
     Every weight is drawn anew around 0, with the standard deviation sqrt(2 / inputs of its layer).
-    Every bias is 0.
+    Every bias is 0. Two calls give two different starts. All other layers stay as they are.
 
-    model: any module, with nn.Linear layers at any depth.
+    model: any module, with nn.Linear layers at any depth, each with a bias. Its parameters are the
+    same objects afterwards, with new numbers in them.
     """
     for module in model.modules():
         if isinstance(module, nn.Linear):
@@ -2803,39 +3227,63 @@ def start_weights(model: nn.Module) -> None:
 
 @start_weights.drive
 def look_at_the_weights(answer, model):
-    answer(model)
     linears = [m for m in model.modules() if isinstance(m, nn.Linear)]
-    due = [math.sqrt(2 / m.in_features) for m in linears]
-    means = [abs(m.weight.mean().item()) / d for m, d in zip(linears, due)]
+    before, owners = (
+        dict(model.named_parameters()),
+        {id(p) for m in linears for p in m.parameters()},
+    )
+    others = {n: p.detach().clone() for n, p in before.items() if id(p) not in owners}
+    answer(model)
+    drawn = [m.weight.detach().clone() for m in linears]
+    answer(model)
+    after = dict(model.named_parameters())
     rows = [len(m.weight.detach().unique(dim=0)) for m in linears]
     return {
-        "no two units start alike": all(r == m.out_features for r, m in zip(rows, linears)),
-        "the weights lie around 0": all(mean < 0.1 for mean in means),
+        "no two units have the same weights": all(
+            r == m.out_features for r, m in zip(rows, linears)
+        ),
+        "the weights lie around 0": all(map(around_0, linears)),
         "every weight is drawn for itself": all(
             len(m.weight.detach().unique()) > 0.95 * m.weight.numel() for m in linears
         ),
         "the standard deviation of the weights": spread(linears),
         "the biases are 0": all(not m.bias.any() for m in linears),
         "the parameters still learn": all(p.requires_grad for p in model.parameters()),
+        "the parameters are the same objects": all(after.get(n) is p for n, p in before.items()),
+        "the other layers are as they were": all(
+            torch.equal(after[n], p) for n, p in others.items()
+        ),
+        "two calls give two starts": not all(
+            torch.equal(m.weight, first) for m, first in zip(linears, drawn)
+        ),
         "how many different rows": Extra(rows),
         "all weights are 0": Extra(not any(m.weight.any() for m in linears)),
     }
 
 
+def around_0(linear):
+    """Whether the weights' mean is 0, as far as so many different numbers can tell."""
+    weight = linear.weight.detach()
+    return abs(weight.mean()) <= max(0.1, 5 / len(weight.unique()) ** 0.5) * weight.std()
+
+
 def spread(linears):
     """Say in words which rule the standard deviations of the weights follow."""
     rules = {
-        "sqrt(2 / inputs)": lambda inputs: math.sqrt(2 / inputs),
-        "1 in every layer": lambda inputs: 1.0,
-        "2 / inputs": lambda inputs: 2 / inputs,
-        "0": lambda inputs: 0.0,
-        "as for numbers drawn between 0 and 1": lambda inputs: math.sqrt(1 / 12),
+        "sqrt(2 / inputs)": lambda inputs, outputs: math.sqrt(2 / inputs),
+        "1 in every layer": lambda inputs, outputs: 1.0,
+        "2 / inputs": lambda inputs, outputs: 2 / inputs,
+        "sqrt(2 / (inputs + outputs))": lambda inputs, outputs: math.sqrt(2 / (inputs + outputs)),
+        "0": lambda inputs, outputs: 0.0,
+        "as for numbers drawn between 0 and 1": lambda inputs, outputs: math.sqrt(1 / 12),
     }
     for name, rule in rules.items():
-        due = [rule(m.in_features) for m in linears]
+        due = [rule(m.in_features, m.out_features) for m in linears]
         if all(0.9 * d <= m.weight.std().item() <= 1.1 * d + 1e-9 for m, d in zip(linears, due)):
             return name
-    return "another"
+    seen = [m.weight.std().item() * math.sqrt(m.in_features / 2) for m in linears]
+    sizes = {"smaller than that": max(seen) < 1, "larger than that": min(seen) > 1}
+    return next((words for words, holds in sizes.items() if holds), "another")
 
 
 @start_weights.probe
@@ -2849,8 +3297,9 @@ def one_wide_layer(g):
 
 
 @start_weights.probe
-def a_nested_network(g):
-    block = nn.Sequential(nn.Linear(50, 50), nn.ReLU())
+def a_nested_network(g):  # with layers that are not to be touched
+    others = nn.Conv1d(2, 3, 3), nn.LayerNorm(50), nn.Embedding(5, 4)
+    block = nn.Sequential(nn.Linear(50, 50), *others, nn.ReLU())
     return (fill(nn.Sequential(block, nn.Sequential(nn.Linear(50, 64))), g),)
 
 
@@ -2880,7 +3329,7 @@ def uniform_of_the_same_width(model):
     "written down many times. The loss falls a little, as far as one unit can take it.",
     next="Draw the weights at random.",
     link="vanishing-and-exploding",
-    shows="no two units start alike",
+    shows="no two units have the same weights",
     starter=True,
 )
 def all_the_same(model):
@@ -2896,7 +3345,7 @@ def all_the_same(model):
     "learns.",
     next="Draw the weights at random.",
     link="vanishing-and-exploding",
-    shows="no two units start alike",
+    shows="no two units have the same weights",
 )
 def all_zero(model):
     for module in model.modules():
@@ -2911,7 +3360,7 @@ def all_zero(model):
     "of one another.",
     next="Every unit needs numbers of its own.",
     link="vanishing-and-exploding",
-    shows="no two units start alike",
+    shows="no two units have the same weights",
 )
 def one_row_for_all(model):
     for module in model.modules():
@@ -2966,6 +3415,67 @@ def all_positive(model):
             nn.init.zeros_(module.bias)
 
 
+@start_weights.misconception(
+    title="Random, but around a number that is not 0",
+    why="The units differ now, and their weights still have a mean in common: each one adds up its inputs, and in that part it says the same as "
+    "its neighbours. The larger the mean beside what was drawn, the more alike they are.",
+    next="What is drawn has to lie on both sides of 0, with nothing added.",
+    link="vanishing-and-exploding",
+    shows="the weights lie around 0",
+)
+def noise_on_a_constant(model):
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, 0.01, 0.001)
+            nn.init.zeros_(module.bias)
+
+
+@start_weights.misconception(
+    title="The rule for layers without a ReLU",
+    why="Xavier's rule keeps the size of what flows where nothing cuts it, or with tanh. A ReLU lets half of it through, and ten layers of halves "
+    "are a thousandth.",
+    next="The order names the standard deviation: the outputs do not come into it.",
+    link="vanishing-and-exploding",
+    shows="the standard deviation of the weights",
+)
+def xavier(model):
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.xavier_normal_(module.weight)
+            nn.init.zeros_(module.bias)
+
+
+@start_weights.misconception(
+    title="Other layers were initialised, too",
+    why="Which layer a tensor belongs to cannot be seen by its number of axes or by the name `weight`. A norm's scale starts at 1; set to 0, it "
+    "lets nothing through any more.",
+    next="Ask each module for its kind.",
+    link="vanishing-and-exploding",
+    shows="the other layers are as they were",
+)
+def by_the_axes(model):
+    for parameter in model.parameters():
+        if parameter.dim() > 1:
+            nn.init.kaiming_normal_(parameter, nonlinearity="relu")
+        else:
+            nn.init.zeros_(parameter)
+
+
+@start_weights.misconception(
+    title="New parameters instead of new numbers",
+    why="An optimizer that was made before holds the old tensors, and goes on training those: patient 6's illness in another place.",
+    next="Write into the parameters that are there.",
+    link="vanishing-and-exploding",
+    shows="the parameters are the same objects",
+)
+def new_parameters(model):
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            scale = (2 / module.in_features) ** 0.5
+            module.weight = nn.Parameter(scale * torch.randn_like(module.weight))
+            module.bias = nn.Parameter(torch.zeros_like(module.bias))
+
+
 @exercise(
     level="clinic",
     minutes=5,
@@ -2980,8 +3490,9 @@ def all_positive(model):
 def watch_layer(layer: nn.Module, seen: list):
     """Note how large a layer's outputs are, at every run, while the training goes on undisturbed.
 
-    layer: any layer of a network that is being trained.
-    seen: a list. Every time the layer has run, the mean of the outputs' magnitudes is appended, a float.
+    layer: any layer of a network that is being trained, in any mode. It keeps its mode.
+    seen: a list. Every time the layer has run, in training, in eval mode and without gradients, the
+    mean of the outputs' magnitudes is appended, a float.
     Returns the handle that takes the watch away.
     """
 
@@ -2995,19 +3506,26 @@ def watch_layer(layer: nn.Module, seen: list):
 def train_while_watching(answer, case):
     model, place, inputs = case
     seen = []
-    plain = model(inputs).detach()
+    plain, modes = model(inputs).detach(), modes_of(model)
     handle = answer(model[place], seen)
+    same_mode = modes_of(model) == modes
     outputs = model(inputs)
     untouched = torch.equal(outputs, plain)
     if outputs.requires_grad:
         outputs.square().sum().backward()
     model(2 * inputs)
+    with torch.no_grad():
+        model(3 * inputs)
+    model.train(not model.training)
+    model(4 * inputs)
     noted = list(seen)
     if hasattr(handle, "remove"):
         handle.remove()
     model(inputs)
     return {
         "what was noted": noted,
+        "the kind of each note": kind_of(noted),
+        "the layer keeps its mode": same_mode,
         "the outputs are as they were": untouched,
         "the gradients": {n: p.grad for n, p in model.named_parameters()},
         "the outputs can be differentiated": Extra(outputs.requires_grad),
@@ -3015,10 +3533,18 @@ def train_while_watching(answer, case):
     }
 
 
+def kind_of(notes):
+    """Say in words whether numbers were noted, or tensors with or without their graphs."""
+    tensors = [note for note in notes if isinstance(note, torch.Tensor)]
+    if not tensors:
+        return "a number"
+    return "a tensor with its graph" if any(t.requires_grad for t in tensors) else "a tensor"
+
+
 @watch_layer.probe
-def the_middle_layer(g):
+def the_first_layer(g):
     model = fill(nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1)), g)
-    return ((model, 1, numbers(g, 4, 2)),)
+    return ((model, 0, numbers(g, 4, 2)),)
 
 
 @watch_layer.probe
@@ -3028,9 +3554,9 @@ def the_last_layer(g):
 
 
 @watch_layer.probe
-def the_first_layer(g):
+def the_middle_layer_in_eval_mode(g):
     model = fill(nn.Sequential(nn.Linear(2, 5), nn.Tanh(), nn.Linear(5, 3)), g)
-    return ((model, 0, numbers(g, 6, 2)),)
+    return ((model.eval(), 1, numbers(g, 6, 2)),)
 
 
 @watch_layer.alternative("Returning the output itself, untouched, replaces it by itself.")
@@ -3116,7 +3642,7 @@ def changed_in_place(layer, seen):
     why="A tensor in a list keeps the whole graph of its run alive. A watch over a thousand steps then holds a thousand graphs.",
     next="`.item()` takes the number out.",
     link="activations-and-hooks",
-    shows="what was noted",
+    shows="the kind of each note",
 )
 def noted_tensors(layer, seen):
 
@@ -3139,6 +3665,40 @@ def handle_lost(layer, seen):
         seen.append(output.detach().abs().mean().item())
 
     layer.register_forward_hook(note)
+
+
+@watch_layer.misconception(
+    title="What was noted is a tensor",
+    why="It has no graph, so it holds no memory of the run. But a list of tensors prints badly, lives on the device of the layer, and a log "
+    "or a plot wants numbers.",
+    next="`.item()` takes the number out.",
+    link="activations-and-hooks",
+    shows="the kind of each note",
+)
+def noted_without_a_graph(layer, seen):
+
+    def note(module, given, output):
+        seen.append(output.detach().abs().mean())
+
+    return layer.register_forward_hook(note)
+
+
+@watch_layer.misconception(
+    title="Only the first run is noted",
+    why="The hook takes itself away after one run. The training is undisturbed from then on, and unwatched: what goes wrong in its middle is "
+    "in no list.",
+    next="Leave removing to whoever gets the handle.",
+    link="activations-and-hooks",
+    shows="what was noted",
+)
+def only_the_first_run(layer, seen):
+
+    def note(module, given, output):
+        seen.append(output.detach().abs().mean().item())
+        handle.remove()
+
+    handle = layer.register_forward_hook(note)
+    return handle
 
 
 # The clinic: NaN and errors -----------------------------------------------------------------------
@@ -3192,6 +3752,18 @@ def unsure_answers(g):
 def several_sure_answers(g):
     rows = 2000 * F.one_hot(digits(g, 4), 3).double()
     return (torch.cat([rows, numbers(g, 3, 3)]),)
+
+
+@entropy.probe
+def one_far_below_the_others(g):  # its probability is 0, and the row is not sure
+    row = torch.tensor([[0.0, 1.0, -900.0]], dtype=torch.float64)
+    return (torch.cat([row, numbers(g, 2, 3)]),)
+
+
+@entropy.probe
+def two_large_ones_close_together(g):
+    rows = torch.tensor([[900.0, 901.0, 0.0], [-2000.0, -2001.0, -4000.0]], dtype=torch.float64)
+    return (torch.cat([rows, numbers(g, 2, 3)]),)
 
 
 @entropy.alternative("Through the logarithm both times.")
@@ -3254,14 +3826,27 @@ def added_too_much(logits):
 
 @entropy.misconception(
     title="The logits were clamped",
-    why="Cut off at 10, a logit of 900 and one of 12 are the same. No probability is 0 any more, so the NaN is gone; the entropies of all "
-    "sure answers are wrong, and no gradient passes where something was cut.",
+    why="Cut off at 50, logits of 900 and 901 are the same: an answer of 27 to 73 becomes one of half and half. No probability is 0 any "
+    "more, so the NaN is gone, and no gradient passes where something was cut.",
     next="Leave the logits as they are.",
     link="nan-at-its-birth",
 )
 def clamped_the_logits(logits):
-    p = logits.clamp(-1, 1).softmax(1)
+    p = logits.clamp(-50, 50).softmax(1)
     return -(p * p.log()).sum(1).mean()
+
+
+@entropy.misconception(
+    title="The probabilities were detached",
+    why="The value is right and finite. But p depends on the logits as much as its logarithm does, and a detach hides that way: the gradient is "
+    "another function's.",
+    next="Both factors belong to the graph.",
+    link="nan-at-its-birth",
+    shows="the gradient at the logits",
+)
+def detached_p(logits):
+    p = logits.detach().softmax(1)
+    return -(p * logits.log_softmax(1)).sum(1).mean()
 
 
 @entropy.misconception(
@@ -3289,9 +3874,10 @@ def penalised_training(model: nn.Module, optimizer, batches: list, strength: flo
     """Train on every batch once, with a penalty on large weights.
 
     batches: pairs (images, labels). model gives logits.
+    optimizer: over all the model's parameters or some of them. Its settings stay as they are.
     The loss of a step is the batch's mean cross-entropy, plus `strength` times the sum of the squares
     of all parameters as they are in that step. Its gradient goes through both parts.
-    Returns the losses before each update, floats.
+    Returns these losses, penalty included, from before each update: floats.
     """
     losses = []
     for images, labels in batches:
@@ -3306,8 +3892,17 @@ def penalised_training(model: nn.Module, optimizer, batches: list, strength: flo
 
 @penalised_training.drive
 def train_and_look(answer, model, optimizer, batches, strength):
+    settings = settings_of(optimizer)
     losses = answer(model, optimizer, batches, strength)
-    return {"the losses": losses, "the parameters afterwards": parameters_of(model)}
+    return {
+        "the losses": losses,
+        "the parameters afterwards": parameters_of(model),
+        "the optimizer's settings are as they were": settings_of(optimizer) == settings,
+    }
+
+
+def settings_of(optimizer):
+    return [{k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups]
 
 
 def cut(images, labels, size):
@@ -3330,9 +3925,9 @@ def three_batches_with_momentum(g):
 
 
 @penalised_training.probe
-def four_batches_with_adam(g):
+def four_batches_with_adam(g):  # over a part of the model
     model = fill(nn.Linear(4, 3), g)
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
+    optimizer = torch.optim.Adam([model.weight], lr=0.1)
     return model, optimizer, cut(numbers(g, 8, 4), digits(g, 8), 2), 0.3
 
 
@@ -3450,7 +4045,7 @@ def a_constant_penalty(model, optimizer, batches, strength):
 
 @penalised_training.misconception(
     title="The returned losses leave the penalty out",
-    why="The training is right. What it returns is the cross-entropy alone, which is not what goes down.",
+    why="The weights go where they should. What comes back is the cross-entropy alone, which is not what goes down.",
     next="Return the loss that the gradient was taken of.",
     link="nan-at-its-birth",
     shows="the losses",
@@ -3464,6 +4059,47 @@ def penalty_not_told(model, optimizer, batches, strength):
         loss.backward()
         optimizer.step()
         losses.append(loss.item() - strength * penalty.item())
+    return losses
+
+
+@penalised_training.misconception(
+    title="Weight decay was set in the caller's optimizer",
+    why="For SGD and Adam a decay of 2 * strength pulls like this penalty, so the weights go where they should. But the optimizer keeps the decay "
+    "for good, AdamW would take it otherwise, and the losses do not show the penalty.",
+    next="Leave the optimizer alone, and put the penalty into the loss.",
+    link="nan-at-its-birth",
+    shows="the optimizer's settings are as they were",
+)
+def weight_decay_set(model, optimizer, batches, strength):
+    for group in optimizer.param_groups:
+        group["weight_decay"] = 2 * strength
+    losses = []
+    for images, labels in batches:
+        loss = F.cross_entropy(model(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+@penalised_training.misconception(
+    title="A penalty on copies of the first weights, kept for ever",
+    why="Copies are not changed by the optimizer, so autograd has nothing to complain about. The penalty and its gradient are those of the weights "
+    "before the training, in every step.",
+    next="Make the penalty anew in every step.",
+    link="nan-at-its-birth",
+    shows="the losses",
+)
+def penalty_on_copies(model, optimizer, batches, strength):
+    losses = []
+    penalty = sum(p.clone().square().sum() for p in model.parameters())
+    for images, labels in batches:
+        loss = F.cross_entropy(model(images), labels) + strength * penalty
+        optimizer.zero_grad()
+        loss.backward(retain_graph=True)
+        optimizer.step()
+        losses.append(loss.item())
     return losses
 
 
@@ -3482,9 +4118,10 @@ def classify(model: nn.Module, image: torch.Tensor) -> int:
 
     model: gives logits (B, C). It may have BatchNorm and dropout, and comes in any mode, all of its
     modules in the same one.
-    image: (1, rows, columns), one image without a batch axis.
+    image: (1, rows, columns), one image without a batch axis. It keeps its shape.
     Returns the class with the largest logit, an int, as the network answers in eval mode. Afterwards
-    the model is in the mode in which it came, and nothing in it has changed.
+    the model is in the mode in which it came, and nothing else in it has changed: its parameters
+    learn as before.
     """
     training = model.training
     model.eval()
@@ -3495,8 +4132,9 @@ def classify(model: nn.Module, image: torch.Tensor) -> int:
 
 @classify.drive
 def read_several(answer, model, images):
-    modes, before = modes_of(model), buffers_of(model)
-    answers = [answer(model, image) for image in images]
+    modes, before, settings = modes_of(model), buffers_of(model), flags_of(model)
+    learning, given = [p.requires_grad for p in model.parameters()], list(images)
+    answers = [answer(model, image) for image in given]
     after = buffers_of(model)
     return {
         "the answers": answers,
@@ -3504,7 +4142,19 @@ def read_several(answer, model, images):
             torch.equal(before[n], after[n]) for n in before
         ),
         "the model is in its old mode afterwards": modes_of(model) == modes,
+        "the parameters learn as before": [p.requires_grad for p in model.parameters()] == learning,
+        "the layers' settings are as they were": flags_of(model) == settings,
+        "the image keeps its shape": all(image.shape == images.shape[1:] for image in given),
     }
+
+
+def flags_of(model):
+    """List what every module notes about itself in plain values; the mode stands elsewhere."""
+    plain = bool, int, float
+    return [
+        {k: v for k, v in vars(m).items() if isinstance(v, plain) and k != "training"}
+        for m in model.modules()
+    ]
 
 
 def reader(g, inputs, classes):
@@ -3619,4 +4269,36 @@ def only_the_norm(model, image):
     logits = model(image[None])  # (1, C)
     for norm in norms:
         norm.train()
+    return logits.argmax(1).item()
+
+
+@classify.misconception(
+    title="Doubled the image, and put the statistics back",
+    why="The damage to the running statistics is undone, and the answer is as worthless as before: two copies of one image do not differ, so "
+    "BatchNorm makes the same of every image, and dropout throws a part of that away.",
+    next="The message asks for another mode, not for another batch.",
+    link="nan-at-its-birth",
+    shows="the answers",
+)
+def doubled_and_put_back(model, image):
+    kept = {name: value.clone() for name, value in model.state_dict().items()}
+    logits = model(torch.stack([image, image]))
+    model.load_state_dict(kept)
+    return logits[:1].argmax(1).item()
+
+
+@classify.misconception(
+    title="The parameters were frozen for good",
+    why="The answer is right. But `requires_grad_(False)` stays until somebody takes it back: whoever goes on training this model trains nothing.",
+    next="To save the graph of one call there is `torch.no_grad()`; it ends with its block.",
+    link="nan-at-its-birth",
+    shows="the parameters learn as before",
+)
+def frozen_for_good(model, image):
+    training = model.training
+    model.eval()
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    logits = model(image[None])  # (1, C)
+    model.train(training)
     return logits.argmax(1).item()
