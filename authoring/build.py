@@ -33,6 +33,7 @@ from firstlight.predictions import Outcome, PredictionFault, lesson_predictions,
 
 Advance = Callable[[int, int], None]  # cells done, cells in all
 
+_COLOUR = re.compile(r"\x1b\[[\d;]*m")  # a terminal's, as torch.load puts into its messages
 _INTERNAL = re.compile(r"\s*\(Triggered internally at [^)]*\)")
 
 
@@ -234,6 +235,6 @@ def _message(file: LessonFile, entry: Entry) -> str:
 def message(outcome: Outcome) -> str:
     """What a reader would see: the error, or else the warnings, or else what was printed."""
     if outcome.error:
-        return f"{outcome.error.__name__}: {outcome.message}".strip()
+        return _COLOUR.sub("", f"{outcome.error.__name__}: {outcome.message}".strip())
     warned = [_INTERNAL.sub("", text) for text in outcome.warnings]
     return "\n".join(warned) or outcome.printed.strip()
