@@ -6,11 +6,14 @@
 import copy
 import gzip
 import math
+import os
 import random
 import struct
 import tempfile
+from collections import deque
 from contextlib import contextmanager
 from functools import reduce
+from itertools import count as count_from
 from itertools import islice, pairwise
 from pathlib import Path
 
@@ -54,8 +57,9 @@ def mini_batches(inputs: torch.Tensor, targets: torch.Tensor, batch_size: int, g
     inputs: (N, …). targets: (N,). batch_size: B, 1 or more. generator: a `torch.Generator`.
     Gives pairs (inputs, targets) of B examples each, in a list or one by one with `yield`. The last
     pair holds what is left over and may be shorter. Every example comes exactly once, beside its own
-    target. The order is random: it is drawn from `generator` and from nothing else, and the next
-    call with the same generator draws another one.
+    target, in the shape and dtype that it has there. The order is random: it is drawn from
+    `generator` and from nothing else, and the next call with the same generator draws another one.
+    The random numbers that the whole program shares are neither set nor used up.
     """
     # solution:
     order = torch.randperm(len(inputs), generator=generator)
@@ -82,10 +86,24 @@ def next_of_the_world():
     }
 
 
-def fate_of_the_world(due, came):
-    """Say whose shared random numbers are not where they would have been."""
-    moved = [name for name in due if due[name] != came[name]]
-    return f"{' and '.join(moved)} were set or used up" if moved else "undisturbed"
+def fate_of_the_world(act):
+    """Do something in two states of the shared random numbers; say whose it has set or used up.
+
+    What is set comes out the same, wherever it stood before.
+    """
+    due, came = [], []
+    for seed in (50, 51):
+        start_the_world(seed)
+        due.append(next_of_the_world())
+        start_the_world(seed)
+        act()
+        came.append(next_of_the_world())
+    moved = [name for name in due[0] if due[0][name] != came[0][name]]
+    were_set = [name for name in moved if came[0][name] == came[1][name]]
+    used_up = [name for name in moved if name not in were_set]
+    words = [f"{' and '.join(were_set)} were set"] if were_set else []
+    words += [f"{' and '.join(used_up)} were used up"] if used_up else []
+    return ", ".join(words) or "undisturbed"
 
 
 def form_of(value):
@@ -115,16 +133,17 @@ def collected(batches, most):
     return list(islice(iter(batches), most))
 
 
-def numbered(g, count, columns):
-    """Make examples that can be told apart: row i holds 10 i and more, its target is 7 i + 3."""
-    inputs = torch.rand(count, columns, generator=g, dtype=torch.float64)
-    inputs[:, 0] = 10 * torch.arange(count)
+def numbered(g, count, *shape):
+    """Make examples that can be told apart: the first number of i is 10 i, its target is 7 i + 3."""
+    inputs = torch.rand(count, *shape, generator=g, dtype=torch.float64)
+    inputs.view(count, -1)[:, 0] = 10 * torch.arange(count)
     return inputs, 7 * torch.arange(count) + 3
 
 
 def places_of(inputs):
     """Read the place in the data set from the numbered examples."""
-    return (inputs.flatten(1)[:, 0] / 10).round().long().tolist()
+    first = inputs if inputs.dim() == 1 else inputs.flatten(1)[:, 0]
+    return (first / 10).round().long().tolist()
 
 
 def census(places, count):
@@ -193,11 +212,8 @@ def go_through_epochs(answer, inputs, targets, batch_size, seeded):
         return [places_of(batch[0]) for batch in batches]
 
     start_the_world(50)
-    due = next_of_the_world()
-    start_the_world(50)
     generator = torch.Generator().manual_seed(seed)
     first, second = epoch(generator), epoch(generator)
-    came = next_of_the_world()
     forms = sorted({form_of_batch(batch) for batch in first})
     seen = {FORM: ", or ".join(forms) or "there is none"}
     if not first or not all(map(is_pair, first + second)):
@@ -210,6 +226,8 @@ def go_through_epochs(answer, inputs, targets, batch_size, seeded):
     start_the_world(51)
     again = order_of(epoch(torch.Generator().manual_seed(seed)))
     other = order_of(epoch(torch.Generator().manual_seed(seed + 1)))
+    moved_on = torch.Generator().manual_seed(seed)
+    torch.rand(1, generator=moved_on)
     return seen | {
         SIZES: ", ".join(str(len(piece)) for piece in pieces),
         CENSUS: census(places, len(inputs)),
@@ -221,7 +239,10 @@ def go_through_epochs(answer, inputs, targets, batch_size, seeded):
         or wanders([flat(order_of(epoch(generator))) for _ in range(30)]),
         SAME_SEED: again == pieces,
         OTHER_SEED: other != pieces,
-        SHARED: fate_of_the_world(due, came),
+        SHARED: fate_of_the_world(lambda: epoch(torch.Generator().manual_seed(seed))),
+        "a generator that has moved on gives another order": Extra(
+            order_of(epoch(moved_on)) != pieces
+        ),
         "the order of the targets": Extra(torch.equal(torch.cat([b[1] for b in first]), targets)),
     }
 
@@ -229,6 +250,11 @@ def go_through_epochs(answer, inputs, targets, batch_size, seeded):
 @mini_batches.probe
 def eleven_in_fours(g):
     return *numbered(g, 11, 1), 4, torch.Generator().manual_seed(1)
+
+
+@mini_batches.probe
+def nine_pictures_in_fours(g):  # as many batches of equal size would hold three
+    return *numbered(g, 9, 2, 1, 3), 4, torch.Generator().manual_seed(6)
 
 
 @mini_batches.probe
@@ -248,7 +274,7 @@ def many_small_batches(g):
 
 @mini_batches.probe
 def one_by_one(g):
-    return *numbered(g, 10, 2), 1, torch.Generator().manual_seed(4)
+    return *numbered(g, 10), 1, torch.Generator().manual_seed(4)
 
 
 @mini_batches.alternative("`split` cuts the order, or the shuffled tensors, into pieces of a size.")
@@ -277,7 +303,7 @@ def with_a_shrinking_list(inputs, targets, batch_size, generator):
         yield (inputs[batch], targets[batch])
 
 
-@mini_batches.misconception(
+WHOLE_ONLY = dict(
     title="The last, short batch is missing",
     why="Counting whole batches leaves out what does not fill one. Those examples are others in every epoch, so nobody "
     "misses them, but an epoch is no longer all of the data.",
@@ -285,6 +311,32 @@ def with_a_shrinking_list(inputs, targets, batch_size, generator):
     link="batches-by-hand",
     shows=SIZES,
 )
+
+
+@mini_batches.misconception(**(WHOLE_ONLY | {"shows": ""}))
+def whole_batches_or_none(inputs, targets, batch_size, generator):
+    order = torch.randperm(len(inputs), generator=generator)
+    for number in range(len(inputs) // batch_size):
+        batch = order[number * batch_size : (number + 1) * batch_size]
+        yield inputs[batch], targets[batch]
+
+
+@mini_batches.misconception(
+    title="An empty batch at the end",
+    why="One batch more than the full ones is right when something is left over. When the batch size divides the number of "
+    "examples, nothing is left: the mean loss of an empty batch is nan, and with it the mean of the whole epoch.",
+    next="Stop when the examples are used up, or round the number of batches up.",
+    link="batches-by-hand",
+    shows=SIZES,
+)
+def empty_at_the_end(inputs, targets, batch_size, generator):
+    order = torch.randperm(len(inputs), generator=generator)
+    for number in range(len(inputs) // batch_size + 1):
+        batch = order[number * batch_size : (number + 1) * batch_size]
+        yield inputs[batch], targets[batch]
+
+
+@mini_batches.misconception(**WHOLE_ONLY)
 def whole_batches_only(inputs, targets, batch_size, generator):
     order = torch.randperm(len(inputs), generator=generator)
     for number in range(max(1, len(inputs) // batch_size)):
@@ -425,7 +477,7 @@ def back_to_the_seed(inputs, targets, batch_size, generator):
 
 
 @mini_batches.misconception(
-    title="The number of batches was taken for their size",
+    title="The size of a batch was taken for the number of batches",
     why="`chunk(n)` cuts into n pieces, `split(n)` into pieces of n. With 11 examples and a batch size of 4, one gives "
     "pieces of 3 and the other pieces of 4.",
     next="Ask for pieces of `batch_size` examples.",
@@ -435,6 +487,50 @@ def back_to_the_seed(inputs, targets, batch_size, generator):
 def cut_with_chunk(inputs, targets, batch_size, generator):
     order = torch.randperm(len(inputs), generator=generator)
     for batch in order.chunk(batch_size):
+        yield inputs[batch], targets[batch]
+
+
+@mini_batches.misconception(
+    title="As many batches as are due, but of equal size",
+    why="Cutting into a number of pieces spreads the examples evenly: 9 examples in three pieces are 3, 3 and 3. Batches of 4 "
+    "are 4, 4 and 1.",
+    next="Ask for pieces of `batch_size` examples, and let their number come out.",
+    link="batches-by-hand",
+    shows=SIZES,
+)
+def cut_evenly(inputs, targets, batch_size, generator):
+    order = torch.randperm(len(inputs), generator=generator)
+    for batch in order.chunk(-(-len(inputs) // batch_size)):
+        yield inputs[batch], targets[batch]
+
+
+@mini_batches.misconception(
+    title="The examples were flattened",
+    why="An example may be a picture, with axes of its own. A network for pictures wants them as they are, and whoever wants "
+    "rows can flatten a batch later.",
+    next="Pick the examples, and leave their shape alone.",
+    link="batches-by-hand",
+    shows=FORM,
+)
+def flattened_the_examples(inputs, targets, batch_size, generator):
+    order = torch.randperm(len(inputs), generator=generator)
+    for batch in order.split(batch_size):
+        yield inputs[batch].reshape(len(batch), -1), targets[batch]
+
+
+@mini_batches.misconception(
+    title="Drew from a copy of the generator",
+    why="The copy moves on, and the generator that you were given stays where it stands. The next epoch copies the same state, "
+    "and draws the same order.",
+    next="Draw from the generator itself.",
+    link="batches-by-hand",
+    shows=SECOND_EPOCH,
+)
+def drew_from_a_copy(inputs, targets, batch_size, generator):
+    own = torch.Generator()
+    own.set_state(generator.get_state())
+    order = torch.randperm(len(inputs), generator=own)
+    for batch in order.split(batch_size):
         yield inputs[batch], targets[batch]
 
 
@@ -489,8 +585,9 @@ def read_images(data: bytes) -> torch.Tensor:
 
     data: the whole uncompressed file. Bytes 0 to 3 are the magic number. Then come three whole
     numbers of four bytes each, biggest byte first: how many images, rows and columns there are.
-    From byte 16 on, one byte per pixel: image after image, row after row.
-    Returns uint8 of shape (images, rows, columns), whatever sizes the header names.
+    From byte 16 on, one byte per pixel: image after image, row after row. The file is whole, and
+    an image file: there is nothing to check.
+    Returns a uint8 tensor of shape (images, rows, columns), whatever sizes the header names.
     """
     # solution:
     count, rows, columns = struct.unpack(">3I", data[4:16])
@@ -519,8 +616,10 @@ def more_images_than_a_byte_counts(g):
 
 
 @read_images.probe
-def the_size_of_mnist(g):
-    return file_of(g, 2, 28, 28)
+def the_size_of_mnist(g):  # and black at the beginning, as in MNIST
+    images = torch.randint(0, 256, (2, 28, 28), generator=g, dtype=torch.uint8)
+    images[:, :2] = 0
+    return (idx_bytes(images),)
 
 
 @read_images.probe
@@ -752,7 +851,7 @@ def scaled_while_reading(data):
     level="supported",
     minutes=8,
     equivalent_mutants=("image = self.images[index] / 255",),
-    why="The files are read once; each access makes one float image with a channel axis and one plain number.",
+    why="The files are read once; each access makes one float image with a channel axis and one whole number.",
     hints=(
         "`self.images` is (N, 28, 28) and `self.labels` is (N,), both uint8. `__len__` counts one of them.",
         "Three things happen to an image: bytes become floats, 255 becomes 1, and a channel axis goes in front.",
@@ -762,10 +861,12 @@ def scaled_while_reading(data):
 class MnistDataset(Dataset):
     """Give MNIST one pair (image, label) at a time.
 
-    `MnistDataset(images_path, labels_path)` reads the two gzipped IDX files once.
+    `MnistDataset(images_path, labels_path)` reads the two gzipped IDX files, once, when the data
+    set is made, and keeps what they hold.
     `len(dataset)` is the number of images.
-    `dataset[i]` is image i as float32 of shape (1, 28, 28), where 0 is black and 1 is white, and
-    its label as an int. Asked for the same i again, it gives the same pair.
+    `dataset[i]` is a pair. Image i is a float32 tensor of shape (1, 28, 28), where 0 is black and 1
+    is white. Its label is an int (or a whole number of any kind that a loader stacks to int64).
+    Asked for the same i again, it gives the same pair, also when there are other data sets.
     """
 
     def __init__(self, images_path, labels_path):
@@ -788,24 +889,49 @@ class MnistDataset(Dataset):
 @MnistDataset.drive
 def read_two_files(answer, images, labels):
     with tempfile.TemporaryDirectory() as folder:
-        paths = Path(folder, "images.gz"), Path(folder, "labels.gz")
-        for path, values in zip(paths, (images, labels), strict=True):
-            path.write_bytes(gzip.compress(idx_bytes(values), compresslevel=1))
-        dataset = answer(*paths)
+        dataset = answer(*two_files(folder, images, labels))
     try:  # the files are gone now
         image, label = dataset[2]
         length = len(dataset)
     except FileNotFoundError:
-        return {"the files are read once, when the data set is made": False}
+        return {WHEN_READ: when_else(answer, images, labels)}
     image = image.clone() if isinstance(image, torch.Tensor) else image
-    return {
-        "the files are read once, when the data set is made": True,
+    seen = {
+        WHEN_READ: "when the data set is made",
         "the length": length,
         "image 2": image,
         "the labels of a batch": default_collate([label, dataset[0][1]]),
         "image 2, read again": dataset[2][0],
         "the label's type": Extra(type(label).__name__),
     }
+    with tempfile.TemporaryDirectory() as folder:
+        other = answer(*two_files(folder, 255 - images[:2], labels[:2]))
+    return seen | {SECOND_SET: other[1][0], FIRST_SET: dataset[1][0]}
+
+
+WHEN_READ = "when the files are read"
+SECOND_SET = "image 1 of a second data set, made from other files"
+FIRST_SET = "image 1 of the first data set, when there is a second one"
+
+
+def two_files(folder, images, labels):
+    """Write images and labels as gzipped IDX files."""
+    paths = Path(folder, "images.gz"), Path(folder, "labels.gz")
+    for path, values in zip(paths, (images, labels), strict=True):
+        path.write_bytes(gzip.compress(idx_bytes(values), compresslevel=1))
+    return paths
+
+
+def when_else(answer, images, labels):
+    """Say when files are read that are not read when the data set is made."""
+    with tempfile.TemporaryDirectory() as folder:
+        dataset = answer(*two_files(folder, images, labels))
+        dataset[0]
+    try:
+        dataset[1]
+    except FileNotFoundError:
+        return "for every item again"
+    return "when the first item is asked for"
 
 
 def small_data_set(g, count, darkest=0, brightest=255):
@@ -1130,7 +1256,7 @@ class StretchedImage(FromFiles):
     "breaks as soon as the files are moved.",
     next="Read both files in `__init__`, and keep what they hold.",
     link="what-a-dataset-promises",
-    shows="the files are read once, when the data set is made",
+    shows=WHEN_READ,
 )
 class ReadEveryTime(Dataset):
     def __init__(self, images_path, labels_path):
@@ -1142,6 +1268,53 @@ class ReadEveryTime(Dataset):
     def __getitem__(self, index):
         images, labels = (read_idx(gzip.decompress(path.read_bytes())) for path in self.paths)
         return images[index][None] / 255, int(labels[index])
+
+
+@MnistDataset.misconception(
+    title="The files are read when the first item is asked for",
+    why="They are read once, but later than due. A wrong path then raises its error far from the line that names it, and files "
+    "that are moved in between are not found.",
+    next="Read both files in `__init__`.",
+    link="what-a-dataset-promises",
+    shows=WHEN_READ,
+)
+class ReadAtFirstUse(Dataset):
+    def __init__(self, images_path, labels_path):
+        self.paths = images_path, labels_path
+        self.images = None
+
+    def load(self):
+        if self.images is None:
+            contents = [read_idx(gzip.decompress(path.read_bytes())) for path in self.paths]
+            self.images, self.labels = contents
+
+    def __len__(self):
+        self.load()
+        return len(self.labels)
+
+    def __getitem__(self, index):
+        self.load()
+        return self.images[index][None] / 255, int(self.labels[index])
+
+
+@MnistDataset.misconception(
+    title="The data is kept on the class",
+    why="What is stored under the name of the class belongs to all data sets together. The one for testing, made second, "
+    "puts its images in the place of those for training.",
+    next="Store it under `self`: that is this one data set.",
+    link="what-a-dataset-promises",
+    shows=FIRST_SET,
+)
+class KeptOnTheClass(Dataset):
+    def __init__(self, images_path, labels_path):
+        KeptOnTheClass.images = read_idx(gzip.decompress(images_path.read_bytes()))
+        KeptOnTheClass.labels = read_idx(gzip.decompress(labels_path.read_bytes()))
+
+    def __len__(self):
+        return len(self.labels)
+
+    def __getitem__(self, index):
+        return self.images[index][None] / 255, int(self.labels[index])
 
 
 # Transforms ---------------------------------------------------------------------------------------
@@ -1162,10 +1335,11 @@ class Transformed(Dataset):
 
     `Transformed(dataset, *transforms)`: `dataset` gives pairs (image, label), and each transform
     is a function from an image to an image.
-    `len(…)` is the other data set's. Item `index` is its item `index`, read once: the image passed
-    through all the transforms, the first one first, and the label as it is.
+    `len(…)` is the other data set's, which does not grow. Item `index` is its item `index`, read once: the image passed
+    through all the transforms, the first one first (one that is given twice runs twice), and the
+    label as it is, of whatever type.
     Nothing is computed before an item is asked for, and everything anew each time. The other data
-    set stays as it is.
+    set stays as it is, with its attributes, and other wrappers have no say.
     """
 
     def __init__(self, dataset, *transforms):
@@ -1197,7 +1371,7 @@ class Watched(Dataset):
 
     def __getitem__(self, index):
         self.read.append(index)
-        return self.images[index], int(self.labels[index])
+        return self.images[index], self.labels[index].item()
 
 
 class Calls:
@@ -1214,11 +1388,13 @@ class Calls:
 ANEW = "how often each transform runs, for two readings of an item"
 AT_FIRST = "what is read before an item is asked for"
 READ = "what is read of the other data set for item 2, and for item 1"
+BESIDE = "the image of item 1, when there is a second wrapper"
 
 
 @Transformed.drive
 def wrap_and_read(answer, images, labels, *numbers):
-    transforms = [Calls(factor, summand) for factor, summand in zip(*numbers, strict=True)]
+    known = {pair: Calls(*pair) for pair in zip(*numbers, strict=True)}
+    transforms = [known[pair] for pair in zip(*numbers, strict=True)]
     dataset = Watched(images.clone(), labels.clone())
     wrapped = answer(dataset, *transforms)
     seen = {AT_FIRST: str(dataset.read), "the length": len(wrapped)}
@@ -1233,15 +1409,20 @@ def wrap_and_read(answer, images, labels, *numbers):
     counts = [transform.count for transform in transforms]
     read = dataset.read[: len(dataset.read) // 2] if len(dataset.read) % 2 == 0 else dataset.read
     other = wrapped[1]
+    read_then = dataset.read[2 * len(read) :]
+    untouched = set(vars(dataset)) == {"images", "labels", "read"}
+    answer(Watched(images[:1] - 9, labels[:1]), Calls(0.125, 99.0), Calls(3.0, 1.0))
     return seen | {
         "the image of item 2": image,
         "the label of item 2": label,
         "the image of item 1": other[0],
         "the label of item 1": other[1],
-        READ: f"{', '.join(map(str, read))} and {', '.join(map(str, dataset.read[2 * len(read) :]))}",
+        READ: f"{', '.join(map(str, read))} and {', '.join(map(str, read_then))}",
         ANEW: ", ".join(map(str, counts)) or "there is none",
         "the image of item 2, read again": again[0],
-        "the other data set stays as it is": torch.equal(dataset.images, images)
+        BESIDE: wrapped[1][0],
+        "the other data set stays as it is": untouched
+        and torch.equal(dataset.images, images)
         and torch.equal(dataset.labels, labels),
     }
 
@@ -1265,6 +1446,17 @@ def three_transforms(g):
 @Transformed.probe
 def no_transform(g):
     return little_pictures(g, 5, (), ())
+
+
+@Transformed.probe
+def one_of_them_twice(g):
+    return little_pictures(g, 4, (2.0, -3.0, 2.0), (1.0, 6.0, 1.0))
+
+
+@Transformed.probe
+def prices_for_labels(g):
+    images, labels, *numbers = little_pictures(g, 5, (3.0,), (-1.0,))
+    return images, labels + 0.75, *numbers
 
 
 @Transformed.probe
@@ -1365,13 +1557,75 @@ class FromTheOriginal(Wrapper):
         return result, label
 
 
-@Transformed.misconception(
+ONLY_THE_FIRST = dict(
     title="Only the first transform runs",
     why="A `return` inside the loop ends everything after the first round.",
     next="Return when the loop is over.",
     link="transforms",
-    shows="the image of item 2",
 )
+
+
+@Transformed.misconception(**ONLY_THE_FIRST)
+class OnlyTheFirstOrNone(Wrapper):
+    def __getitem__(self, index):
+        image, label = self.dataset[index]
+        for transform in self.transforms:
+            image = transform(image)
+            return image, label
+        return None
+
+
+@Transformed.misconception(
+    title="A transform that is given twice runs once",
+    why="A set or a dict holds each function once. Two rounds of blurring are another picture than one.",
+    next="Keep the functions as they come, in a list or a tuple.",
+    link="transforms",
+    shows=ANEW,
+)
+class EachOnce(Wrapper):
+    def __getitem__(self, index):
+        image, label = self.dataset[index]
+        for transform in dict.fromkeys(self.transforms):
+            image = transform(image)
+        return image, label
+
+
+@Transformed.misconception(
+    title="The transforms are kept on the class",
+    why="What is stored under the name of the class belongs to all wrappers together. The one for validation, made second, "
+    "takes the augmentation away from the one for training.",
+    next="Store it under `self`: that is this one wrapper.",
+    link="transforms",
+    shows=BESIDE,
+)
+class TransformsOnTheClass(Wrapper):
+    def __init__(self, dataset, *transforms):
+        self.dataset = dataset
+        TransformsOnTheClass.transforms = transforms
+
+    def __getitem__(self, index):
+        image, label = self.dataset[index]
+        for transform in self.transforms:
+            image = transform(image)
+        return image, label
+
+
+@Transformed.misconception(
+    title="The label was made an int",
+    why="A label is not always the number of a class. A price of 2.75 becomes 2, and a wrapper has no business with it.",
+    next="Hand on what the other data set gave.",
+    link="transforms",
+    shows="the label of item 2",
+)
+class LabelAsInt(Wrapper):
+    def __getitem__(self, index):
+        image, label = self.dataset[index]
+        for transform in self.transforms:
+            image = transform(image)
+        return image, int(label)
+
+
+@Transformed.misconception(**ONLY_THE_FIRST)
 class OnlyTheFirst(Wrapper):
     def __getitem__(self, index):
         image, label = self.dataset[index]
@@ -1564,8 +1818,9 @@ class CalledTheTuple(Wrapper):
 def pixel_statistics(loader) -> tuple[float, float]:
     """Measure the mean and the standard deviation of all the pixels that a loader gives.
 
-    loader: gives batches (images, labels) and can be gone through again. images: (B, …) floats.
-    Batches may differ in size, and every pixel counts the same.
+    loader: a DataLoader, or anything else that gives batches in a `for` loop, such as a list. Each is
+    a pair (images, labels), and a second loop gives the same again. images: (B, …) floats; leave them
+    as they are. Batches may differ in size, and every pixel that comes counts the same.
     Returns two Python floats. Whether you divide the squares by the number of pixels or by one less
     makes no difference here.
     """
@@ -1612,11 +1867,11 @@ ROUNDING = 2e-5
 
 @pixel_statistics.drive
 def measure_pixels(answer, loader):
+    exact = torch.cat([images.double().flatten() for images, _ in loader])
     result = answer(loader)
     seen = {RETURNED: each_number(result)}
     if seen[RETURNED].replace("Tensor", "float") != "float, float":
         return seen
-    exact = loader.dataset.images.double()
     deviations = exact.std(correction=0).item(), exact.std().item()
     mean, deviation = (float(value) for value in result)
     nearest = min(deviations, key=lambda due: abs(deviation - due))
@@ -1664,6 +1919,19 @@ def flat_pictures(g):
 @pixel_statistics.probe
 def three_channels(g):
     return loader_of(brighter_and_brighter(g, 7, 3, 2, 2) - 2, 5)
+
+
+@pixel_statistics.probe
+def a_list_of_batches(g):
+    images = brighter_and_brighter(g, 9, 1, 3, 2)
+    return (list(zip(images.split(4), torch.arange(9).split(4), strict=True)),)
+
+
+@pixel_statistics.probe
+def dropped_from_the_data_set(g):  # what the loader does not give, does not count
+    images = brighter_and_brighter(g, 11, 1, 2, 2)
+    dataset = Pictures(images, torch.arange(11))
+    return (DataLoader(dataset, batch_size=4, drop_last=True, sampler=range(10, -1, -1)),)
 
 
 @pixel_statistics.alternative("All the pixels at once, where they fit into memory.")
@@ -1729,7 +1997,7 @@ def averaged_the_moments(loader):
     return mean, (square - mean**2) ** 0.5
 
 
-@pixel_statistics.misconception(
+DEVIATIONS_AVERAGED = dict(
     title="The batches' standard deviations were averaged",
     why="The mean is right. But the deviation of a batch is measured from the batch's own mean: how far the batches lie "
     "apart is in none of them. Deviations cannot be averaged, not even with weights.",
@@ -1737,6 +2005,29 @@ def averaged_the_moments(loader):
     link="whose-statistics",
     shows="the standard deviation",
 )
+
+
+@pixel_statistics.misconception(**DEVIATIONS_AVERAGED)
+def weighted_deviations_by_one_less(loader):
+    count, total, deviations = 0, 0.0, 0.0
+    for images, _ in loader:
+        count += images.numel()
+        total += images.sum().item()
+        deviations += images.std().item() * images.numel()
+    return total / count, deviations / count
+
+
+@pixel_statistics.misconception(**DEVIATIONS_AVERAGED)
+def plain_mean_of_deviations(loader):
+    count, total, deviations = 0, 0.0, []
+    for images, _ in loader:
+        count += images.numel()
+        total += images.sum().item()
+        deviations.append(images.std().item())
+    return total / count, sum(deviations) / len(deviations)
+
+
+@pixel_statistics.misconception(**DEVIATIONS_AVERAGED)
 def weighted_deviations(loader):
     count, total, deviations = 0, 0.0, 0.0
     for images, _ in loader:
@@ -1746,7 +2037,7 @@ def weighted_deviations(loader):
     return total / count, deviations / count
 
 
-@pixel_statistics.misconception(
+VARIANCES_AVERAGED = dict(
     title="The batches' variances were averaged",
     why="The mean is right. But the variance of a batch is measured from the batch's own mean: how far the batches lie "
     "apart is in none of them.",
@@ -1754,6 +2045,19 @@ def weighted_deviations(loader):
     link="whose-statistics",
     shows="the standard deviation",
 )
+
+
+@pixel_statistics.misconception(**VARIANCES_AVERAGED)
+def weighted_variances_by_one_less(loader):
+    count, total, variances = 0, 0.0, 0.0
+    for images, _ in loader:
+        count += images.numel()
+        total += images.sum().item()
+        variances += images.var().item() * images.numel()
+    return total / count, (variances / count) ** 0.5
+
+
+@pixel_statistics.misconception(**VARIANCES_AVERAGED)
 def weighted_variances(loader):
     count, total, variances = 0, 0.0, 0.0
     for images, _ in loader:
@@ -1763,7 +2067,7 @@ def weighted_variances(loader):
     return total / count, (variances / count) ** 0.5
 
 
-@pixel_statistics.misconception(
+GAVE_THE_VARIANCE = dict(
     title="Gave the variance",
     why="The variance is the square of the standard deviation, and has the square of its unit. Dividing by it leaves pixels "
     "of another size.",
@@ -1771,6 +2075,72 @@ def weighted_variances(loader):
     link="whose-statistics",
     shows="the standard deviation",
 )
+
+
+@pixel_statistics.misconception(**GAVE_THE_VARIANCE)
+def gave_torchs_variance(loader):
+    pixels = torch.cat([images.flatten() for images, _ in loader])
+    return pixels.mean().item(), pixels.var().item()
+
+
+@pixel_statistics.misconception(
+    title="The two numbers are the wrong way round",
+    why="The mean is due first, the standard deviation second. Whoever unpacks the pair subtracts a deviation and divides by a "
+    "mean, and nothing complains.",
+    next="Look at the order of the two in the text.",
+    link="whose-statistics",
+    shows="the mean",
+)
+def wrong_way_round(loader):
+    pixels = torch.cat([images.flatten() for images, _ in loader])
+    return pixels.std().item(), pixels.mean().item()
+
+
+@pixel_statistics.misconception(
+    title="Went around the loader",
+    why="The data set under a loader is not what the loader gives: a sampler may choose, `drop_last` may leave out, and batches "
+    "may come from something that has no data set at all.",
+    next="Loop over the loader itself, and count what comes.",
+    link="whose-statistics",
+)
+def went_around_the_loader(loader):
+    dataset = loader.dataset
+    pixels = torch.stack([dataset[place][0] for place in range(len(dataset))])
+    return pixels.mean().item(), pixels.std().item()
+
+
+IN_PLACE = dict(
+    title="The batches were changed in place",
+    why="`-=`, or an underscore at the end of a method's name, writes into the tensor itself. Where a loader gives stored "
+    "tensors, as a list of batches does, the pixels are others from then on, and the next loop reads those.",
+    next="Compute new tensors, and leave the batch alone.",
+    link="whose-statistics",
+)
+
+
+@pixel_statistics.misconception(**IN_PLACE)
+def centred_in_place(loader):
+    count = sum(images.numel() for images, _ in loader)
+    mean = sum(images.sum().item() for images, _ in loader) / count
+    squares = 0.0
+    for images, _ in loader:
+        images -= mean
+        squares += images.square().sum().item()
+    return mean, (squares / count) ** 0.5
+
+
+@pixel_statistics.misconception(**IN_PLACE)
+def squared_in_place(loader):
+    count, total, squares = 0, 0.0, 0.0
+    for images, _ in loader:
+        count += images.numel()
+        total += images.sum().item()
+        squares += images.square_().sum().item()
+    mean = total / count
+    return mean, (squares / count - mean**2) ** 0.5
+
+
+@pixel_statistics.misconception(**GAVE_THE_VARIANCE)
 def gave_the_variance(loader):
     count, total, squares = 0, 0.0, 0.0
     for images, _ in loader:
@@ -1828,13 +2198,23 @@ def one_batch(loader):
     return images.mean().item(), images.std().item()
 
 
-@pixel_statistics.misconception(
+THE_LAST_BATCH = dict(
     title="Only the last batch is left",
     why="Each round of the loop overwrites what the one before has measured.",
     next="Add up over the batches.",
     link="whose-statistics",
     shows="the mean",
 )
+
+
+@pixel_statistics.misconception(**THE_LAST_BATCH)
+def the_last_batch_by_one_less(loader):
+    for images, _ in loader:
+        mean, deviation = images.mean().item(), images.std().item()
+    return mean, deviation
+
+
+@pixel_statistics.misconception(**THE_LAST_BATCH)
 def the_last_batch(loader):
     for images, _ in loader:
         mean, deviation = images.mean().item(), images.std(correction=0).item()
@@ -1885,7 +2265,7 @@ def deviation_of_means(loader):
 @exercise(
     level="independent",
     minutes=10,
-    why="One generator, seeded by the argument, decides the split and the order of every epoch, and nobody else draws from it.",
+    why="One generator, seeded by the argument, decides the split and the order of every epoch, and the validation loader does not draw from it.",
     hints=(
         "Two steps: split the data set in two, then put a loader around each part. Random numbers are drawn in both steps.",
         "`random_split` and `DataLoader` each take a `generator`. Without one, they use the source that everybody shares.",
@@ -1901,14 +2281,17 @@ def make_loaders(dataset, held_out: int, batch_size: int, seed: int):
     """Split a data set and make a loader for each part.
 
     dataset: any data set with a length. held_out: how many examples to set apart for validation, 1
-    or more. batch_size: of the training batches. seed: an int.
+    or more. batch_size: of the training batches. seed: an int, 0 or more.
     Returns two DataLoaders without worker processes: (train_loader, validation_loader).
     Which examples are held out is drawn at random, and each example is in exactly one of the parts.
     The training loader gives all of its part, the short last batch too, in a new random order every
-    epoch. The validation loader gives all of its part in the same order every time, in batches of
+    epoch. The validation loader gives all of its part, in the same order every time, in batches of
     any size.
-    The seed alone decides the split and the order of every epoch; other random numbers of the
-    program have no say, and making the loaders uses up none of them.
+    The seed alone decides the split and the order of every epoch; another seed gives another split,
+    and shuffles it in another way. Neither the shared random numbers
+    of the program have a say, nor whether the validation loader is gone through in between, nor other
+    loaders that the function makes. Making the loaders uses up no shared random number. (Going
+    through them may.)
     """
     # solution:
     generator = torch.Generator().manual_seed(seed)
@@ -1939,19 +2322,48 @@ def epoch_of(loader, most):
     return [places_of(inputs) for inputs, _ in collected(loader, most)]
 
 
-def rehearse(answer, dataset, held_out, batch_size, seed, world):
-    """Make the loaders and go through three epochs, with the shared random numbers somewhere."""
+def rehearse(answer, dataset, held_out, batch_size, seed, world, times=3):
+    """Make the loaders and go through some epochs, with the shared random numbers somewhere."""
     start_the_world(world)
     train, validation = answer(dataset, held_out, batch_size, seed)
     most, epochs, measured = len(dataset) + 3, [], []
-    for _ in range(3):
+    for _ in range(times):
         epochs.append(epoch_of(train, most))
         measured.append(epoch_of(validation, most))
         torch.rand(3)
     return epochs, measured
 
 
-HELD_OUT = "how many are held out"
+def train_only(answer, dataset, held_out, batch_size, seed, others):
+    """Go through two epochs of training without validating; others may make loaders meanwhile."""
+    start_the_world(20)
+    train, _validation = answer(dataset, held_out, batch_size, seed)
+    epochs = []
+    for _ in range(2):
+        epochs.append(epoch_of(train, len(dataset) + 3))
+        if others:
+            answer(dataset, held_out, batch_size, seed + 5)
+    return epochs
+
+
+def reshuffling(epochs):
+    """Say where in its first epoch each example of the second stood; the examples do not matter."""
+    first, second = flat(epochs[0]), flat(epochs[1])
+    return [first.index(place) if place in first else None for place in second]
+
+
+def shared_out(kept, apart, count):
+    """Say whether two parts hold each example once."""
+    missing = count > len({*kept, *apart})
+    words = ["some are in both parts"] if {*kept} & {*apart} else []
+    words += ["some are in neither"] if missing else []
+    words += ["some come twice in one part"] if len({*kept}) < len(kept) else []
+    return ", ".join(words) or "each is in exactly one part"
+
+
+ALONE = "the training order is the same without going through the validation loader"
+UNDISTURBED = "the training order is the same when other loaders are made"
+HELD_OUT = "how many examples come for validation"
 WHICH = "which are held out"
 PARTS = "the examples of both parts together"
 TRAIN_SIZES = "the sizes of the training batches"
@@ -1962,6 +2374,7 @@ SAME_SPLIT = "the same seed gives the same split"
 SAME_EPOCHS = "the same seed gives the same order in every epoch"
 OTHER_SPLIT = "another seed gives another split"
 OTHER_ORDER = "another seed gives another order"
+OTHER_SHUFFLE = "another seed shuffles in another way"
 BOTH = "the two that come back"
 WORKERS = "worker processes"
 
@@ -1969,11 +2382,7 @@ WORKERS = "worker processes"
 @make_loaders.drive
 def make_and_go_through(answer, dataset, held_out, batch_size, seed):
     count = len(dataset)
-    start_the_world(20)
-    due = next_of_the_world()
-    start_the_world(20)
     made = answer(dataset, held_out, batch_size, seed)
-    fate = fate_of_the_world(due, next_of_the_world())
     kinds = form_of_batch(made)
     seen = {BOTH: kinds}
     if kinds != "a DataLoader beside a DataLoader":
@@ -1983,7 +2392,10 @@ def make_and_go_through(answer, dataset, held_out, batch_size, seed):
         return seen
     epochs, measured = rehearse(answer, dataset, held_out, batch_size, seed, 20)
     again, measured_again = rehearse(answer, dataset, held_out, batch_size, seed, 21)
-    others = [rehearse(answer, dataset, held_out, batch_size, seed + k, 20) for k in (1, 10)]
+    others = [rehearse(answer, dataset, held_out, batch_size, seed + k, 20, 2) for k in (1, 42)]
+    alone, beside = (
+        train_only(answer, dataset, held_out, batch_size, seed, others=o) for o in (False, True)
+    )
     kept, apart = flat(epochs[0]), flat(measured[0])
     order = mixture(epochs[0]) if batch_size < len(kept) else mixture([kept])
     run = sorted(apart)
@@ -1991,7 +2403,7 @@ def make_and_go_through(answer, dataset, held_out, batch_size, seed):
     sizes_alike = all([*map(len, e)] == [*map(len, epochs[0])] for e in epochs)
     return seen | {
         HELD_OUT: len(apart),
-        PARTS: census(kept + apart, count),
+        PARTS: shared_out(kept, apart, count),
         WHICH: "a block of neighbours" if in_a_row else "drawn from everywhere",
         TRAIN_SIZES: ", ".join(str(len(piece)) for piece in epochs[0]),
         "every epoch has the same sizes": sizes_alike,
@@ -2002,8 +2414,12 @@ def make_and_go_through(answer, dataset, held_out, batch_size, seed):
         SAME_SPLIT: sorted(flat(measured_again[0])) == sorted(apart),
         SAME_EPOCHS: again == epochs,
         OTHER_SPLIT: all(sorted(flat(other[1][0])) != sorted(apart) for other in others),
-        OTHER_ORDER: all(other[0] != epochs for other in others),
-        SHARED: fate,
+        OTHER_ORDER: all(other[0] != epochs[:2] for other in others),
+        OTHER_SHUFFLE: epochs[1] == epochs[0]
+        or all(reshuffling(other[0]) != reshuffling(epochs) for other in others),
+        ALONE: again != epochs or alone == epochs[:2],
+        UNDISTURBED: again != epochs or beside == alone,
+        SHARED: fate_of_the_world(lambda: answer(dataset, held_out, batch_size, seed)),
     }
 
 
@@ -2014,7 +2430,7 @@ def twenty_six(g):
 
 @make_loaders.probe
 def forty_one(g):
-    return Places(41), 12, 8, 0
+    return Places(41), 13, 8, 0
 
 
 @make_loaders.probe
@@ -2024,7 +2440,7 @@ def nothing_left_over(g):
 
 @make_loaders.probe
 def one_large_batch(g):
-    return Places(24), 9, 100, 5
+    return Places(24), 11, 100, 5
 
 
 @make_loaders.alternative(
@@ -2110,7 +2526,7 @@ def seed_unused(dataset, held_out, batch_size, seed):
 @make_loaders.misconception(
     title="Seeded everybody's random numbers",
     why="`torch.manual_seed` sets the source that the whole program shares: the caller's dropout and initial weights now "
-    "depend on this call. And the epochs are drawn later, when others have used that source as well.",
+    "depend on this call. And the orders of the epochs are drawn later, when others have used that source as well.",
     next="`torch.Generator().manual_seed(seed)` is a source of your own.",
     link="splitting-so-that-it-can-be-repeated",
     shows=SHARED,
@@ -2140,9 +2556,9 @@ def always_42(dataset, held_out, batch_size, seed):
 
 
 @make_loaders.misconception(
-    title="Training without shuffling",
-    why="A loader does not shuffle unless it is told to. The split is drawn in a random order once, and every epoch repeats "
-    "that order, batch by batch.",
+    title="The same order in every epoch",
+    why="An order was drawn once, at the split, and every epoch repeats it, batch by batch. A loader that is not told to "
+    "shuffle reads its part as it stands, and a list of places as a sampler stays that list.",
     next="Tell the training loader to shuffle.",
     link="splitting-so-that-it-can-be-repeated",
     shows=EVERY_EPOCH,
@@ -2169,6 +2585,139 @@ def shuffled_validation(dataset, held_out, batch_size, seed):
     train, validation = random_split(dataset, sizes, generator=generator)
     train_loader = DataLoader(train, batch_size=batch_size, shuffle=True, generator=generator)
     return train_loader, DataLoader(validation, batch_size=256, shuffle=True, generator=generator)
+
+
+@make_loaders.misconception(
+    title="The validation loader draws from the same generator",
+    why="Each pass over a loader draws a number from its generator, even if nothing is shuffled. So the order of the next epoch "
+    "depends on whether you have validated in between, and how often.",
+    next="Let nobody but the split and the training loader draw from that generator.",
+    link="splitting-so-that-it-can-be-repeated",
+    shows=ALONE,
+)
+def one_generator_for_both(dataset, held_out, batch_size, seed):
+    generator = torch.Generator().manual_seed(seed)
+    sizes = [len(dataset) - held_out, held_out]
+    train, validation = random_split(dataset, sizes, generator=generator)
+    train_loader = DataLoader(train, batch_size=batch_size, shuffle=True, generator=generator)
+    return train_loader, DataLoader(validation, batch_size=256, generator=generator)
+
+
+THE_GENERATOR = torch.Generator()
+
+
+@make_loaders.misconception(
+    title="One generator for all loaders that are ever made",
+    why="The generator lives outside the function, and each call seeds it again. Making a second pair of loaders throws the "
+    "first one back to the start of another sequence.",
+    next="Make a new generator in each call.",
+    link="splitting-so-that-it-can-be-repeated",
+    shows=UNDISTURBED,
+)
+def a_generator_outside(dataset, held_out, batch_size, seed):
+    generator = THE_GENERATOR.manual_seed(seed)
+    sizes = [len(dataset) - held_out, held_out]
+    train, validation = random_split(dataset, sizes, generator=generator)
+    train_loader = DataLoader(train, batch_size=batch_size, shuffle=True, generator=generator)
+    return train_loader, DataLoader(validation, batch_size=256)
+
+
+@make_loaders.misconception(
+    title="The parts were drawn one by one, and overlap",
+    why="Two random orders are two different orders. An example may be among the last of one and among the first of the other: "
+    "it is trained on and measured with, and the validation loss looks better than it is.",
+    next="Draw one order, and cut it in two.",
+    link="splitting-so-that-it-can-be-repeated",
+    shows=PARTS,
+)
+def drawn_one_by_one(dataset, held_out, batch_size, seed):
+    generator = torch.Generator().manual_seed(seed)
+    kept = torch.randperm(len(dataset), generator=generator)[held_out:].tolist()
+    apart = torch.randperm(len(dataset), generator=generator)[:held_out].tolist()
+    train, validation = Subset(dataset, kept), Subset(dataset, apart)
+    train_loader = DataLoader(train, batch_size=batch_size, shuffle=True, generator=generator)
+    return train_loader, DataLoader(validation, batch_size=256)
+
+
+@make_loaders.misconception(
+    title="The two loaders are returned the wrong way round",
+    why="Each loader is made well, for its part. But whoever unpacks them trains on what is held out, in the same order every "
+    "time, and measures on the rest.",
+    next="The training loader comes first.",
+    link="splitting-so-that-it-can-be-repeated",
+    shows=HELD_OUT,
+)
+def loaders_swapped(dataset, held_out, batch_size, seed):
+    generator = torch.Generator().manual_seed(seed)
+    sizes = [len(dataset) - held_out, held_out]
+    train, validation = random_split(dataset, sizes, generator=generator)
+    train_loader = DataLoader(train, batch_size=batch_size, shuffle=True, generator=generator)
+    return DataLoader(validation, batch_size=batch_size), train_loader
+
+
+@make_loaders.misconception(
+    title="The last validation batch is dropped",
+    why="`drop_last=True` leaves out what does not fill a batch. What is left out of a measurement is never measured, and it is "
+    "the same examples every time.",
+    next="Leave `drop_last` alone.",
+    link="splitting-so-that-it-can-be-repeated",
+    shows=HELD_OUT,
+)
+def dropped_the_last_of_validation(dataset, held_out, batch_size, seed):
+    generator = torch.Generator().manual_seed(seed)
+    sizes = [len(dataset) - held_out, held_out]
+    train, validation = random_split(dataset, sizes, generator=generator)
+    train_loader = DataLoader(train, batch_size=batch_size, shuffle=True, generator=generator)
+    return train_loader, DataLoader(validation, batch_size=batch_size, drop_last=True)
+
+
+@make_loaders.misconception(
+    title="The sizes come from a rounded fraction",
+    why="10,000 of 60,000 are a sixth. Rounded to 0.2 that is 12,000 examples.",
+    next="`random_split` takes numbers of examples as well.",
+    link="splitting-so-that-it-can-be-repeated",
+    shows=HELD_OUT,
+)
+def a_rounded_fraction(dataset, held_out, batch_size, seed):
+    generator = torch.Generator().manual_seed(seed)
+    fraction = round(held_out / len(dataset), 1)
+    parts = random_split(dataset, [1 - fraction, fraction], generator=generator)
+    train, validation = parts
+    train_loader = DataLoader(train, batch_size=batch_size, shuffle=True, generator=generator)
+    return train_loader, DataLoader(validation, batch_size=256)
+
+
+@make_loaders.misconception(
+    title="The split is the same whatever the seed",
+    why="The orders of the epochs follow the argument, the split does not. Whoever wants to know how much a result depends on "
+    "the split gets the same split for every seed.",
+    next="Seed the generator of the split with the argument, too.",
+    link="splitting-so-that-it-can-be-repeated",
+    shows=OTHER_SPLIT,
+)
+def split_with_42(dataset, held_out, batch_size, seed):
+    sizes = [len(dataset) - held_out, held_out]
+    parts = random_split(dataset, sizes, generator=torch.Generator().manual_seed(42))
+    train, validation = parts
+    generator = torch.Generator().manual_seed(seed)
+    train_loader = DataLoader(train, batch_size=batch_size, shuffle=True, generator=generator)
+    return train_loader, DataLoader(validation, batch_size=256)
+
+
+@make_loaders.misconception(
+    title="The shuffling is the same whatever the seed",
+    why="The split follows the argument. The training loader's generator does not: for every seed it moves the examples of the "
+    "part to the same places.",
+    next="Seed the loader's generator with the argument, too.",
+    link="splitting-so-that-it-can-be-repeated",
+    shows=OTHER_SHUFFLE,
+)
+def shuffled_with_0(dataset, held_out, batch_size, seed):
+    rng = torch.Generator().manual_seed(seed)
+    train, validation = random_split(dataset, [len(dataset) - held_out, held_out], generator=rng)
+    always = torch.Generator().manual_seed(0)
+    train_loader = DataLoader(train, batch_size=batch_size, shuffle=True, generator=always)
+    return train_loader, DataLoader(validation, batch_size=256)
 
 
 @make_loaders.misconception(
@@ -2288,11 +2837,11 @@ def without_loaders(dataset, held_out, batch_size, seed):
 def collate_ragged(samples):
     """Make one batch of samples that differ in length.
 
-    samples: a list of B pairs (rows, label). rows: (L, F) floats, with L different from sample to
-    sample and 1 or more, and the same F for all. label: an int.
+    samples: a list of B pairs (rows, label). rows: (L, F) floats of any sign, with L different from
+    sample to sample and 1 or more, and the same F for all. label: an int.
     Returns three tensors: the rows (B, longest L of this batch, F) in the samples' dtype, each sample
-    at the beginning of its piece and zeros after it; the lengths L, int64 (B,); the labels, int64
-    (B,). The samples keep their order and stay as they are.
+    unchanged at the beginning of its piece and zeros after it; the lengths L, int64 (B,); the labels,
+    int64 (B,). The samples keep their order, in what you return and in the list, and stay as they are.
     """
     # solution:
     lengths = torch.tensor([len(rows) for rows, _ in samples])
@@ -2307,7 +2856,10 @@ def collate_ragged(samples):
 
 @collate_ragged.drive
 def collate(answer, samples):
-    result = answer(samples)
+    given = list(samples)  # a list that may be sorted without a trace in the probe's own
+    kept = pad_sequence([rows for rows, _ in samples], batch_first=True)
+    result = answer(given)
+    order = "as it was" if [*map(id, given)] == [*map(id, samples)] else "changed"
     if not isinstance(result, tuple | list) or len(result) != 3:
         return {RETURNED: form_of_batch(result)}
     return {
@@ -2315,7 +2867,20 @@ def collate(answer, samples):
         "the rows": result[0],
         "the lengths": result[1],
         "the labels": result[2],
+        KEPT_EXACTLY: not nearly(result[0], kept),
+        LIST_AFTER: order,
     }
+
+
+KEPT_EXACTLY = "the samples keep their last digits"
+LIST_AFTER = "the list of samples"
+
+
+def nearly(value, due):
+    """Whether a tensor is what is due but for rounding, and not exactly that."""
+    if not isinstance(value, torch.Tensor) or value.dtype != due.dtype or value.shape != due.shape:
+        return False
+    return torch.allclose(value, due, rtol=1e-6) and not torch.equal(value, due)
 
 
 def samples_of(g, lengths, features, dtype=torch.float32):
@@ -2323,6 +2888,7 @@ def samples_of(g, lengths, features, dtype=torch.float32):
     samples = []
     for number, length in enumerate(lengths):
         rows = 1 + torch.rand(length, features, generator=g, dtype=dtype)
+        rows[torch.rand(length, features, generator=g) < 0.4] *= -1
         if length > 2:
             rows[1] = 0
             rows[-1] = 0
@@ -2456,8 +3022,8 @@ def padded_lengths(samples):
 
 
 @collate_ragged.misconception(
-    title="Counted the rows that are not zero",
-    why="A row of zeros can be data: an empty line of a picture, a silent moment. Only the sample itself knows its length.",
+    title="Counted what is not zero",
+    why="Zeros can be data: an empty line of a picture, a silent moment. Only the sample itself knows its length.",
     next="Ask each sample for its length, before you pad.",
     link="samples-of-different-lengths",
     shows="the lengths",
@@ -2520,6 +3086,48 @@ def always_float32(samples):
     padded = torch.zeros(len(rows), max(len(r) for r in rows), rows[0].shape[1])
     for place, r in enumerate(rows):
         padded[place, : len(r)] = r
+    return padded, torch.tensor([len(r) for r in rows]), torch.tensor(labels)
+
+
+@collate_ragged.misconception(
+    title="Lengths and labels are the wrong way round",
+    why="Both are whole numbers, one for each sample, so nothing complains: the loss gets lengths for classes.",
+    next="Three tensors are due in the order rows, lengths, labels.",
+    link="samples-of-different-lengths",
+    shows="the lengths",
+)
+def lengths_after_labels(samples):
+    rows, labels = zip(*samples, strict=True)
+    padded = pad_sequence(rows, batch_first=True)
+    return padded, torch.tensor(labels), torch.tensor([len(r) for r in rows])
+
+
+@collate_ragged.misconception(
+    title="Negative numbers were cut off",
+    why="Samples may hold numbers of any sign. Whatever is below zero looks like padding afterwards.",
+    next="Copy the samples as they are.",
+    link="samples-of-different-lengths",
+    shows="the rows",
+)
+def cut_below_zero(samples):
+    rows, labels = zip(*samples, strict=True)
+    padded = pad_sequence(rows, batch_first=True).clamp(min=0)
+    return padded, torch.tensor([len(r) for r in rows]), torch.tensor(labels)
+
+
+@collate_ragged.misconception(
+    title="The given list was sorted",
+    why="`sort` re-orders the list itself, and the caller's samples stand in another order than before. `sorted` makes a new "
+    "list.",
+    next="Leave the list alone: no order is needed to find the longest.",
+    link="samples-of-different-lengths",
+    shows=LIST_AFTER,
+)
+def sorted_the_given_list(samples):
+    first_order = list(samples)
+    samples.sort(key=lambda sample: len(sample[0]))
+    rows, labels = zip(*first_order, strict=True)
+    padded = pad_sequence(rows, batch_first=True)
     return padded, torch.tensor([len(r) for r in rows]), torch.tensor(labels)
 
 
@@ -2598,7 +3206,9 @@ class InMemoryDigits(Dataset):
     Item i is image i as float32 (1, H, W) from 0 to 1, and its label as an int: that part is done.
     `dataset.__getitems__(indices)` gets a list of B places and returns a pair of tensors, as a
     loader's batch: the images float32 (B, 1, H, W), the labels int64 (B,), in the order of the list.
-    It works on all B at once, without a loop over them, and converts only these B images.
+    It works on all B at once, without a loop over them, neither for the images nor for the labels.
+    It converts no image that was not asked for. (To convert all of them once, when the data set is
+    made, is allowed; it takes four times the memory.)
     """
 
     def __init__(self, images, labels):
@@ -2647,6 +3257,7 @@ def through_a_loader(dataset, places):
 AT_ONCE = "the number of operations"
 ONLY_THESE = "images converted for a batch of 3"
 ITEM = "item 1 on its own"
+SECOND_BATCH = "another batch that begins with the same place"
 
 
 @InMemoryDigits.drive
@@ -2666,13 +3277,15 @@ def fetch_batches(answer, images, labels, indices):
     converted = few.largest // images[0].numel()
     image, label = dataset[1]
     (first, *_) = through_a_loader(dataset, indices)
+    places = [indices[0], *((7 * k + 2) % len(images) for k in range(1, len(indices)))]
     return seen | {
         "the images": batch[0],
         "the labels": batch[1],
         AT_ONCE: "the same for 3 and for 9" if few.count == many.count else "grows with the batch",
         ONLY_THESE: 3 if converted <= 3 else converted,
-        ITEM: (image, int(label)),
+        ITEM: (image, label),
         "the first batch through a loader": first,
+        SECOND_BATCH: dataset.__getitems__(places),
     }
 
 
@@ -2768,10 +3381,10 @@ class Digits(Dataset):
 
 
 @InMemoryDigits.misconception(
-    title="One image at a time after all",
-    why="The batch is right, and built like before: one reading, one conversion, one division for each image, and then they "
-    "are stacked. What costs the time is the number of small operations.",
-    next="Index with the whole list at once.",
+    title="One at a time after all",
+    why="The batch is right, but a loop goes through the places, for the images, for the labels or for both. Some operations "
+    "run once for each place, and what costs the time is the number of small operations.",
+    next="Index both tensors with the whole list at once.",
     link="how-fast-is-it",
     shows=AT_ONCE,
 )
@@ -2936,9 +3549,9 @@ def give_own_numbers(worker_id: int) -> None:
 
     A loader calls this in every worker that it starts, as its `worker_init_fn`. The data set holds a
     `torch.Generator` under the name `generator`, which is in the same state in every copy.
-    Afterwards the copy in this worker draws from its `generator` what no other worker draws, and not
-    what this one has drawn in another epoch. If the main process begins with the same seed again,
-    the same numbers come again.
+    Afterwards the copy in this worker draws other numbers from its `generator` than the other workers
+    of this epoch, and other ones than any worker has drawn in another epoch. If the main process
+    begins with the same seed again, the same numbers come again.
     """
     # solution:
     worker = get_worker_info()
@@ -2963,16 +3576,34 @@ class Drawing(Dataset):
 def as_worker(number, base_seed, dataset):
     """Run the code inside as a loader's worker would, without starting a process."""
     module = torch.utils.data._utils.worker
-    before = module._worker_info
+    before, process_id = module._worker_info, os.getpid
     seed = base_seed + number
     random.seed(seed)
     torch.default_generator.manual_seed(seed)
     np.random.seed((base_seed * 31 + number) % 2**32)
     module._worker_info = module.WorkerInfo(id=number, num_workers=4, seed=seed, dataset=dataset)
+    STARTED.append(module._worker_info)
+    this_process = next(PROCESS_IDS)
+    os.getpid = lambda: this_process
     try:
         yield
     finally:
-        module._worker_info = before
+        module._worker_info, os.getpid = before, process_id
+
+
+PROCESS_IDS = count_from(100_000)  # every worker that is started is another process
+STARTED: deque = deque(maxlen=100)  # kept, so that none has the place in memory of an earlier one
+
+
+@contextmanager
+def forgetting_counts(answer):
+    """Put plain numbers outside a function back at the end: what a worker counts ends with it."""
+    scope = getattr(answer, "__globals__", {})
+    before = {name: value for name, value in scope.items() if type(value) in (int, float)}
+    try:
+        yield
+    finally:
+        scope.update(before)
 
 
 def draws(answer, base_seed, count):
@@ -2980,7 +3611,7 @@ def draws(answer, base_seed, count):
     drawn, numpy_kept, seed_kept = [], True, True
     for number in range(count):
         copied = Drawing()
-        with as_worker(number, base_seed, copied):
+        with forgetting_counts(answer), as_worker(number, base_seed, copied):
             numpys = np.random.get_state()[1].tolist()
             answer(number)
             numpy_kept = numpy_kept and np.random.get_state()[1].tolist() == numpys
@@ -3123,9 +3754,10 @@ def seeded_numpy(worker_id):
 
 
 @give_own_numbers.misconception(
-    title="The generator takes any number, and nobody can repeat it",
-    why="`seed()` asks the operating system for a seed. No two workers draw the same, and no two runs: a result that was found "
-    "once can't be found again.",
+    title="Nobody can repeat it",
+    why="The seed comes from something that is another one in every run: the clock, the number of a process, a place in memory, "
+    "or the operating system, which a generator's `seed()` asks. No two workers draw the same, and no two runs: a result that was found once "
+    "can't be found again.",
     next="Use a seed that comes from the main process's random numbers.",
     link="random-numbers-in-workers",
     shows=AGAIN,
@@ -3174,12 +3806,14 @@ def a_number_in_its_place(worker_id):
 def augmented_split(dataset, held_out: int, augment, seed: int):
     """Split a data set, and augment the training part only.
 
-    dataset: gives pairs (image, label); has an attribute `transform`, None at first. If that is set to
-    a function, each image goes through it whenever it is read. held_out: how many examples to hold
-    out. augment: a function from an image to an image. seed: decides the split.
+    dataset: gives pairs (image, label); has an attribute `transform`, which is None when the function
+    is called. If that is set to a function, each image goes through it whenever it is read. held_out:
+    how many examples to hold out. augment: a function from an image to an image. seed: decides the
+    split, and nothing else does.
     Returns two data sets (train, validation). Every example is in exactly one of them, drawn at
     random. Training images go through `augment` each time they are read, validation images never do,
-    and labels stay. `dataset` itself is left as it was.
+    and labels stay. `dataset` itself is left as it was, and so are the random numbers that the whole
+    program shares.
     """
     rng = torch.Generator().manual_seed(seed)
     lengths = [len(dataset) - held_out, held_out]
@@ -3236,10 +3870,7 @@ GIVEN_LEFT = "the given data set has no transform afterwards"
 def split_and_read(answer, dataset, held_out, augment, seed):
     count = len(dataset)
     start_the_world(70)
-    due = next_of_the_world()
-    start_the_world(70)
     result = answer(dataset, held_out, augment, seed)
-    fate = fate_of_the_world(due, next_of_the_world())
     if not isinstance(result, tuple | list) or len(result) != 2:
         return {"two parts": form_of_batch(result)}
     early = augment.count
@@ -3265,7 +3896,9 @@ def split_and_read(answer, dataset, held_out, augment, seed):
         GIVEN_LEFT: dataset.transform is None,
         SAME_SPLIT: sorted(read_part(again)[0]) == sorted(apart),
         OTHER_SPLIT: sorted(read_part(other)[0]) != sorted(apart),
-        SHARED: fate,
+        SHARED: fate_of_the_world(
+            lambda: answer(numbered_pictures(count), held_out, Augmentation(), seed)
+        ),
         "the subset's own attributes": Extra(sorted(getattr(train, "__dict__", {}))),
     }
 
@@ -3327,8 +3960,8 @@ def with_a_deep_copy(dataset, held_out, augment, seed):
 
 @augmented_split.misconception(
     title="The transform is set for both parts",
-    why="Both subsets point to the same data set: `train.dataset is validation.dataset`. What is set on it through one of "
-    "them is seen through the other. Validation images are augmented, and so is the data set that was handed in.",
+    why="Both parts read the same data set, and it has one `transform`. What is set on it for one of them is seen by the other. "
+    "Validation images are augmented, and so is the data set that was handed in.",
     next="Give the training part an object of its own.",
     link="bug-clinic",
     shows=VALIDATION_AUGMENTED,
@@ -3407,6 +4040,73 @@ def copied_the_other_part(dataset, held_out, augment, seed):
     validation.dataset = copy.copy(dataset)
     train.dataset.transform = augment
     return train, validation
+
+
+@augmented_split.misconception(
+    title="The split does not depend on the seed",
+    why="Without a generator, `random_split` draws from the random numbers that everybody shares: another split in every run. "
+    "Examples that were held out yesterday are trained on today.",
+    next="Hand the seeded generator to `random_split`.",
+    link="splitting-so-that-it-can-be-repeated",
+    shows=SAME_SPLIT,
+)
+def split_without_seed(dataset, held_out, augment, seed):
+    lengths = [len(dataset) - held_out, held_out]
+    train, validation = random_split(dataset, lengths)
+    train.dataset = copy.copy(dataset)
+    train.dataset.transform = augment
+    return train, validation
+
+
+@augmented_split.misconception(
+    title="The shared random numbers were seeded",
+    why="The split is right and can be repeated. But `torch.manual_seed` sets the source that the whole program shares: "
+    "whatever the caller draws next, initial weights or dropout, now depends on this call.",
+    next="Give `random_split` a generator of its own, as the function did at first.",
+    link="splitting-so-that-it-can-be-repeated",
+    shows=SHARED,
+)
+def seeded_the_shared_numbers(dataset, held_out, augment, seed):
+    torch.manual_seed(seed)
+    lengths = [len(dataset) - held_out, held_out]
+    train, validation = random_split(dataset, lengths)
+    train.dataset = copy.copy(dataset)
+    train.dataset.transform = augment
+    return train, validation
+
+
+@augmented_split.misconception(
+    title="The sizes of the parts are swapped",
+    why="`random_split` gives the parts in the order of their sizes in the list. The small part is trained on, and the large "
+    "one is held out.",
+    next="Compare the order of the sizes with the order of the two names.",
+    link="splitting-so-that-it-can-be-repeated",
+    shows=HELD_OUT,
+)
+def swapped_sizes(dataset, held_out, augment, seed):
+    rng = torch.Generator().manual_seed(seed)
+    lengths = [held_out, len(dataset) - held_out]
+    train, validation = random_split(dataset, lengths, generator=rng)
+    train.dataset = copy.copy(dataset)
+    train.dataset.transform = augment
+    return train, validation
+
+
+@augmented_split.misconception(
+    title="The two parts are returned the wrong way round",
+    why="Each part is made well. But whoever unpacks them trains on the few images that are held out, as they are, and measures "
+    "on augmented ones.",
+    next="The training part comes first.",
+    link="bug-clinic",
+    shows=HELD_OUT,
+)
+def returned_the_wrong_way_round(dataset, held_out, augment, seed):
+    rng = torch.Generator().manual_seed(seed)
+    lengths = [len(dataset) - held_out, held_out]
+    train, validation = random_split(dataset, lengths, generator=rng)
+    train.dataset = copy.copy(dataset)
+    train.dataset.transform = augment
+    return validation, train
 
 
 @augmented_split.misconception(
