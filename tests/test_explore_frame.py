@@ -32,6 +32,7 @@ def test_every_explorer_is_listed():
         "memory",
         "module",
         "predictions",
+        "runs",
         "training",
     ]
 

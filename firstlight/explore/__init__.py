@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from firstlight.explore.memory import memory
     from firstlight.explore.module import module
     from firstlight.explore.predictions import predictions
+    from firstlight.explore.runs import runs
     from firstlight.explore.training import training
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "memory",
     "module",
     "predictions",
+    "runs",
     "training",
 ]
 _OTHERS = {"record": "health_record"}  # what is no picture, by its module
