@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import os
 import re
@@ -17,10 +19,12 @@ from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat import NotebookNode
+from PIL import Image
 
 from authoring.notebook_file import code_cell, role
 from firstlight import course
 
+COLOURS = 128  # of a picture on a page
 LAST_LINES = 12  # of a traceback, shown to the author
 
 _MEASURE = """\
@@ -133,7 +137,20 @@ def _settled(output: NotebookNode) -> NotebookNode | None:
     if output["output_type"] == "stream":
         output["text"] = _CELL_FILE.sub("this cell", output["text"])
         return output if output["text"].strip() else None
+    picture = output.get("data", {}).get("image/png")
+    if picture:
+        output["data"]["image/png"] = _smaller(picture)
     return output
+
+
+def _smaller(picture: str) -> str:
+    """Keep the 128 colours that a plot or a grey image needs: a page then loads a third of it."""
+    given = base64.b64decode(picture)
+    kept = io.BytesIO()
+    image = Image.open(io.BytesIO(given))
+    colours = image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+    colours.save(kept, "PNG", optimize=True)
+    return base64.b64encode(min(given, kept.getvalue(), key=len)).decode()
 
 
 def _raised(cell: NotebookNode) -> bool:

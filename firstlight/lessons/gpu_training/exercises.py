@@ -1221,7 +1221,7 @@ def zero_underflows(value, dtype):
     minutes=12,
     why="Forward and loss under autocast; scale, backward, unscale, clip, and let the scaler step and adapt.",
     hints=(
-        "`with torch.autocast(inputs.device.type, dtype=dtype):` around the model and the loss, and around nothing else.",
+        "`torch.autocast` is a block that takes the type of the device and the dtype. It stands around the model and the loss, and around nothing else.",
         "The order with a scaler: `scale(loss)` and its `backward`, `unscale_(optimizer)`, clip, `scaler.step`, `scaler.update`.",
         "`nn.utils.clip_grad_norm_(parameters, max_norm)` clips by the norm of all gradients together.",
     ),
@@ -1269,7 +1269,8 @@ def three_batches(answer, model, scale, batches, dtype, max_norm):
         parameter.grad = torch.full_like(parameter, 0.25 * (scale or 1.0))
 
     def loss_fn(outputs, targets):
-        outputs.register_hook(lambda _: notes.append(torch.is_autocast_enabled("cpu")))
+        if outputs.requires_grad:
+            outputs.register_hook(lambda _: notes.append(torch.is_autocast_enabled("cpu")))
         seen.setdefault("the model's output", outputs.dtype)
         loss = F.cross_entropy(outputs, targets)
         seen.setdefault("the loss", loss.dtype)
@@ -1425,7 +1426,7 @@ def loss_not_scaled(model, loss_fn, optimizer, scaler, inputs, targets, dtype, m
 @train_step_amp.misconception(
     title="The optimizer steps without asking the scaler",
     why="The scaler leaves a step out when a gradient is infinite or NaN. Without it, one such batch makes every parameter NaN.",
-    next="Step with `scaler.step(optimizer)`.",
+    next="Let the scaler take the step.",
     link="the-order-with-a-scaler",
 )
 def optimizer_steps_itself(model, loss_fn, optimizer, scaler, inputs, targets, dtype, max_norm):
@@ -1516,7 +1517,7 @@ def backward_in_autocast(model, loss_fn, optimizer, scaler, inputs, targets, dty
 @train_step_amp.misconception(
     title="The old gradients were not cleared",
     why="The new gradients are added to the old ones, as in every training step.",
-    next="Call `optimizer.zero_grad()` before the backward.",
+    next="Clear them before the backward.",
     link="the-order-with-a-scaler",
 )
 def older_gradients_kept(model, loss_fn, optimizer, scaler, inputs, targets, dtype, max_norm):

@@ -1187,7 +1187,7 @@ WHAT_A_KILL_LEAVES = "what a kill at the worst moment leaves at `path`"
         "Model, optimizer and schedule each have a `state_dict()`; `torch.get_rng_state()` is the random state.",
         'Write into another file in the same folder first: `path.with_suffix(".tmp")`. As long as you write there, the old '
         "checkpoint lies untouched.",
-        "When it is written, `temporary.replace(path)` puts it in the old one's place, in one step that cannot be seen half done.",
+        "When it is written, the `replace` method of its path puts it in the old one's place, in one step that cannot be seen half done.",
     ),
 )
 def save_checkpoint(path: Path, model: nn.Module, optimizer, schedule, epoch: int) -> None:
