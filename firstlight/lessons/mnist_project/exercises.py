@@ -50,9 +50,9 @@ def split(images: torch.Tensor, labels: torch.Tensor, held_out: int, seed: int):
     from 0 to N; a part may be empty. seed: an int, 0 or more.
     Returns two pairs of tensors: (training images, training labels), (validation images, validation
     labels), each image and label with the shape, dtype and values that it came with.
-    Which examples are held out is drawn at random, and any example may be. Every example lands in
+    Which examples are held out is drawn at random: each has the same chance. Every example lands in
     exactly one part, and image and label stay together. The same seed gives the same two pairs, in
-    the same order, another seed another split. The random numbers that a whole program shares
+    the same order; other seeds draw anew. The random numbers that a whole program shares
     (PyTorch's, NumPy's and Python's) are left alone.
     """
     # solution:
@@ -1443,9 +1443,9 @@ def build_and_watch(answer, images, hidden, dropout):
         "what comes back": form(logits),
         "the shape of the logits": str(tuple(logits.shape)),
         "a new network is in training mode": begun,
-        "how many parameters a gradient reaches": gradients_reach(network, logits),
+        "how many of the registered parameters a gradient reaches": gradients_reach(network, logits),
     }
-    if not begun or seen["how many parameters a gradient reaches"] != "all":
+    if not begun or seen["how many of the registered parameters a gradient reaches"] != "all":
         return seen
     seen["the steps from image to logits"] = ", ".join(steps.steps)
     if steps.steps != [*2 * ["linear", "batch norm", "ReLU", f"dropout {dropout:g}"], "linear"]:
@@ -1477,7 +1477,7 @@ def build_and_watch(answer, images, hidden, dropout):
         "the number of parameters": count_parameters(network, hidden, len(known)),
         "the number of parameters without BatchNorm": count_parameters(plain, hidden, 0),
         "in eval mode the same images give the same logits": torch.equal(evaluated, network(given)),
-        "the logits of one image in eval mode": (
+        "the shape of one image's logits in eval mode": (
             alone if isinstance(alone, str) else str(tuple(alone.shape))
         ),
         "in eval mode an image's logits depend on the images beside it": not torch.allclose(
@@ -1668,7 +1668,7 @@ class SoftmaxInEvalMode(nn.Module):
     "instead of (1, 10), and `argmax(1)` fails.",
     next="Leave the axes of the logits as the last layer gives them.",
     link="milestone-3-a-first-network",
-    shows="the logits of one image in eval mode",
+    shows="the shape of one image's logits in eval mode",
 )
 class Squeezed(nn.Module):
     def __init__(self, hidden=256, batch_norm=True, dropout=0.1):
@@ -1862,7 +1862,7 @@ class SecondReluMissing(nn.Module):
     "were drawn at the start. The loss still falls, because the layers behind it learn.",
     next="Hand the activations on as they are.",
     link="milestone-6-batchnorm-and-dropout",
-    shows="how many parameters a gradient reaches",
+    shows="how many of the registered parameters a gradient reaches",
 )
 class FirstBlockCutOff(nn.Module):
     def __init__(self, hidden=256, batch_norm=True, dropout=0.1):
@@ -1880,7 +1880,7 @@ class FirstBlockCutOff(nn.Module):
     "`backward` stops with an error. Without a call of `backward` nobody notices.",
     next="Let dropout make a new tensor, as it does unless it is told otherwise.",
     link="milestone-6-batchnorm-and-dropout",
-    shows="how many parameters a gradient reaches",
+    shows="how many of the registered parameters a gradient reaches",
 )
 class WroteOverRelu(nn.Module):
     def __init__(self, hidden=256, batch_norm=True, dropout=0.1):
@@ -1899,7 +1899,7 @@ class WroteOverRelu(nn.Module):
     "`no_grad` belongs where a network is used, not into the network.",
     next="Leave it to the caller whether gradients are recorded.",
     link="milestone-4-loss-and-accuracy",
-    shows="how many parameters a gradient reaches",
+    shows="how many of the registered parameters a gradient reaches",
 )
 class NothingRecorded(nn.Module):
     def __init__(self, hidden=256, batch_norm=True, dropout=0.1):
@@ -2198,7 +2198,7 @@ class NormAfterRelu(nn.Module):
     "an optimizer has nothing to train, and `eval()` reaches no layer.",
     next="`nn.Sequential(*layers)` registers them.",
     link="milestone-6-batchnorm-and-dropout",
-    shows="how many parameters a gradient reaches",
+    shows="how many of the registered parameters a gradient reaches",
 )
 class LayersInAList(nn.Module):
     def __init__(self, hidden=256, batch_norm=True, dropout=0.1):
@@ -3022,8 +3022,9 @@ def train_digit_classifier(images: torch.Tensor, labels: torch.Tensor) -> nn.Mod
     images: float32 (N, 1, 28, 28), standardised, in any order, also sorted by digit.
     labels: int64 (N,). Both lie on one device, and stay as they are.
     Returns the trained network in eval mode: (B, 1, 28, 28) -> logits (B, 10). While it trains, it
-    shows how far it is: a progress bar moves, or lines are printed. The network, the epochs and everything else are your choice. It may call
-    functions and classes of yours, and it reads no data but its arguments.
+    shows how far it is: a progress bar moves, or lines are printed. The network, the epochs and
+    everything else are your choice. It may call functions and classes of yours, and it reads no data
+    but its arguments.
     With all 60,000 training images it reads 98 % of the test images.
     """
     # solution:
@@ -3183,7 +3184,7 @@ def train_on_drawings(answer, images, labels):
     if asked:
         return {"the test set is left alone": False}
     if never_mixed(calls.labels, len(labels)):
-        return {"the test set is left alone": True, "the batches mix the digits": False}
+        return {"the test set is left alone": True, "the images come in a new order": False}
     if not isinstance(network, nn.Module):
         return {"what comes back": form(network)}
     was_training = network.training
@@ -3202,7 +3203,7 @@ def train_on_drawings(answer, images, labels):
         "it shows how far it is": shown(),
         "the images and labels are left as they were": kept,
         "the test set is left alone": True,
-        "the batches mix the digits": True,
+        "the images come in a new order": True,
     }
 
 
@@ -3346,12 +3347,12 @@ def changed_the_images(images, labels):
 
 UNSHUFFLED = {
     "title": "The batches are never shuffled",
-    "why": "The images may come sorted by digit, as they do here: then a batch holds one or two digits, and each pulls the "
-    "network towards its own. After all 60,000 of them in order it has forgotten all but the last. MNIST's own file is "
+    "why": "The images may come sorted by digit, as they do here. Of 60,000 in that order a batch holds one or two digits, and "
+    "each pulls the network towards its own. After all 60,000 of them in order it has forgotten all but the last. MNIST's own file is "
     "in random order, which hides it.",
     "next": "Draw a new random order of all the images for every epoch.",
     "link": "milestone-5-the-training-loop",
-    "shows": "the batches mix the digits",
+    "shows": "the images come in a new order",
 }
 
 
