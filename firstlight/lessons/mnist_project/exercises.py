@@ -1443,7 +1443,9 @@ def build_and_watch(answer, images, hidden, dropout):
         "what comes back": form(logits),
         "the shape of the logits": str(tuple(logits.shape)),
         "a new network is in training mode": begun,
-        "how many of the registered parameters a gradient reaches": gradients_reach(network, logits),
+        "how many of the registered parameters a gradient reaches": gradients_reach(
+            network, logits
+        ),
     }
     if not begun or seen["how many of the registered parameters a gradient reaches"] != "all":
         return seen
