@@ -908,9 +908,9 @@ def gradient_step(parameters: list[torch.Tensor], lr: float) -> None:
     has None in `.grad`, and stays as it is.
     lr: the learning rate.
 
-    Every other parameter moves by minus lr times its gradient, and by nothing else: no step depends
-    on an earlier one. Each stays the same tensor: a leaf that requires a gradient. Afterwards every
-    `.grad` is None, or zero, and nothing else about the parameters has changed.
+    From every other parameter, lr times its gradient is subtracted. Nothing is remembered from one
+    call to the next. Each parameter stays the same tensor in the same memory: a leaf that requires a
+    gradient. Afterwards every `.grad` is None, or zero. Nothing else about the parameters has changed.
     """
     # solution:
     with torch.no_grad():  # a step is no part of any loss
@@ -1947,6 +1947,27 @@ def one_step_too_few(x, y, lr, steps):
     return w.item(), b.item()
 
 
+@fit_line.misconception(
+    title="Began at a random place",
+    why="With enough steps any beginning leads to the same line. After a few, the result depends on where you began, and here "
+    "it would be another one at every call.",
+    next="Let w begin at 0, like b.",
+    link="gradient-descent-by-hand",
+    shows="`w`",
+)
+def only_w_at_random(x, y, lr, steps):
+    w = torch.randn(1, requires_grad=True)
+    b = torch.zeros(1, requires_grad=True)
+    for _ in range(steps):
+        loss = ((w * x + b - y) ** 2).mean()
+        loss.backward()
+        with torch.no_grad():
+            w -= lr * w.grad
+            b -= lr * b.grad
+        w.grad = b.grad = None
+    return w.item(), b.item()
+
+
 # A part that does not learn -----------------------------------------------------------------------
 
 
@@ -1973,8 +1994,9 @@ def last_layer_loss(
     x: (N, D). y: (N,).
     W1: (D, H), and W2: (H,): leaves that require gradients.
     Returns the loss, a tensor without axes. `backward()` on it must give W2 its gradient and leave
-    `W1.grad` as it is. Others use W1 and W2, too: both still require gradients when you return, and
-    what other losses send them arrives as it was sent.
+    `W1.grad` as it is. Only this loss spares W1; other losses will train both layers. So when you
+    return, W1 and W2 still require gradients, no hook is left on them, and `backward()` on another
+    loss gives each of them its whole gradient.
     """
     # solution:
     features = F.relu(x @ W1).detach()  # (N, D) @ (D, H) -> (N, H)
@@ -2643,9 +2665,12 @@ def gave_a_batch(score, image):
 def log_or_zero(x: torch.Tensor) -> torch.Tensor:
     """Compute log(x) where x is positive and 0 elsewhere, with a gradient that is right everywhere.
 
-    x: floats of any shape, () included, that require a gradient; some are zero or negative.
-    Returns a tensor like x. Its slope is 1 / x where x is positive and 0 elsewhere: finite
-    everywhere, and never NaN. What arrives from a loss is multiplied by it. x itself stays as it is.
+    x: floats of any shape, () included, that require a gradient. Some are zero or negative, and a
+    positive one may be very small.
+    Returns a tensor of x's shape and dtype. Its slope is 1 / x where x is positive and 0 elsewhere,
+    never NaN. `backward()` on a loss that was computed from the result gives each element of x this
+    slope times the gradient at its place in the result, as the chain rule says. x itself stays as it
+    is, still requires a gradient, and no hook is left on it.
     """
     # solution:
     return torch.where(x > 0, x, 1.0).log()
@@ -2932,7 +2957,8 @@ def numerical_gradient(f, x: torch.Tensor, h: float) -> torch.Tensor:
     """Estimate the gradient of a function by central differences, in float64.
 
     f: a function that takes a float64 tensor of x's shape and returns a tensor without axes.
-    x: floats of any shape, () included, float32 or float64, with or without requires_grad.
+    x: floats of any shape, () included, float32 or float64, with or without requires_grad. It need
+    not be contiguous: a transposed table is not.
     h: how far to move each element.
     Returns a float64 tensor of x's shape.
 
@@ -3461,6 +3487,28 @@ def froze_the_original(f, x, h):
         step.view(-1)[i] = h
         gradient.view(-1)[i] = (f(x + step) - f(x - step)) / (2 * h)
     return gradient
+
+
+@numerical_gradient.misconception(
+    title="Moved the caller's own elements, or those of a copy",
+    why="`double()` gives x itself if it is float64 already: then you write into the caller's tensor, and adding and subtracting h "
+    "does not bring back its last digits. And `reshape(-1)` copies where x does not lie in memory row after row: then you move "
+    "elements that `f` never sees.",
+    next="Begin with a float64 copy of your own that lies row after row, or add and subtract a `step`.",
+    link="checking-a-gradient",
+    evidence=f_in_words,
+)
+def shared_or_copied(f, x, h):
+    x = x.detach().double()
+    row, slopes = x.reshape(-1), torch.zeros(x.numel(), dtype=torch.float64)
+    for i in range(x.numel()):
+        row[i] += h
+        up = f(x)
+        row[i] -= 2 * h
+        down = f(x)
+        row[i] += h
+        slopes[i] = (up - down) / (2 * h)
+    return slopes.reshape(x.shape)
 
 
 # The bug clinic -----------------------------------------------------------------------------------

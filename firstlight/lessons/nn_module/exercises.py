@@ -3156,9 +3156,10 @@ def cleared_the_gradients(model):
 class MLP(nn.Module):
     """Build a fully connected network of any depth.
 
-    `MLP(widths)`: widths is a list such as [784, 256, 64, 10]: the number of inputs, the units of
-    each hidden layer, the number of outputs. Between each width and the next lies one nn.Linear.
-    ReLU follows each of them but the last. Without a hidden layer, as in [3, 2], one layer is left.
+    `MLP(widths)`: widths is a list such as [784, 256, 64, 10]: first the number of inputs, then how
+    many units each hidden layer has, last the number of outputs. The list stays as it is.
+    From each width to the next leads one nn.Linear, and behind each nn.Linear but the last stands a
+    ReLU. Without a hidden layer, as in [3, 2], there is one nn.Linear and no ReLU.
 
     `network(x)`: x (B, widths[0]) -> (B, widths[-1]). All layers are trained, and their weights
     start as random numbers: those that nn.Linear draws will do.
@@ -3912,6 +3913,25 @@ class HiddenLayersShared(nn.Module):
         return self.layers(x)
 
 
+@MLP.misconception(
+    title="An only layer runs twice",
+    why="`forward` treats the first and the last layer apart. Without a hidden layer, as in [3, 2], there is one layer, and it is "
+    "both: first it runs with a ReLU behind it, then once more on its own outputs, which it was not made for.",
+    next="Which layers have a ReLU behind them? All but the last, and of one layer that is none.",
+    link="containers",
+)
+class OnlyLayerTwice(nn.Module):
+    def __init__(self, widths):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, widths[1:]))
+
+    def forward(self, x):
+        x = F.relu(self.layers[0](x))
+        for layer in self.layers[1:-1]:
+            x = F.relu(layer(x))
+        return self.layers[-1](x)
+
+
 # Initialisation -----------------------------------------------------------------------------------
 
 
@@ -3931,10 +3951,10 @@ def initialise(model: nn.Module) -> None:
 
     model: any module, with modules inside it to any depth.
 
-    The weights of each nn.Linear, also of one that is derived from it, become independent normal
+    The weights of each nn.Linear, also of a class that is derived from it, become independent normal
     random numbers with mean 0 and standard deviation √(2 / in_features), its biases 0. It may have
-    no bias. Nothing else in the model changes: all other modules keep what they hold, and what was
-    frozen stays frozen.
+    no bias. A frozen one gets new weights like the others, and is still frozen afterwards.
+    Nothing else in the model changes: all other modules keep what they hold.
 
     In place means that the parameters remain the same objects and keep their memory: an optimizer,
     or a state_dict that was taken before, may know them already.
@@ -4886,7 +4906,7 @@ class SkipMLP(nn.Module):
     `network(x)`: x (B, inputs) -> (B, outputs), in three steps:
     h is ReLU of first(x); then ReLU of second(h) is added to h; last is applied to the sum.
 
-    A loss can be computed from the output and sent backward.
+    `backward()` on a loss of the output must work: it gives all three layers their gradients.
     """
 
     def __init__(self, inputs, hidden, outputs):

@@ -113,7 +113,7 @@ def shared_as_is(table):
     why="The numbers were copied, and their dtype with them. NumPy's is float64 unless somebody asked for less. "
     "Layers hold float32, and mixing the two raises an error later.",
     next="Ask for float32.",
-    link="what-a-tensor-is",
+    link="arrays-and-tensors-can-share-memory",
 )
 def copied_as_is(table):
     return torch.tensor(table)
@@ -206,7 +206,7 @@ def brighten(images: torch.Tensor, amount: int) -> torch.Tensor:
     images: uint8, with one axis or more; there may be no pixel at all. 0 is black, 255 is white.
     amount: an int from -255 to 255, added to every pixel; it may be 0.
     Returns uint8 of the same shape. A pixel that would leave 0…255 stops at the end of the
-    range. `images` itself stays as it is; where nothing changes, it may come back.
+    range. `images` itself stays as it is. Where no pixel changes, you may return `images`.
     """
     # solution:
     wide = images.to(torch.int16) + amount
@@ -656,6 +656,28 @@ def reversed_axes(images):
 )
 def forgot_the_batch(images):
     return images.permute(2, 0, 1)
+
+
+@channels_first.misconception(
+    title="The pixels were scaled as well",
+    why="The axes are right, and every number is another one: divided by 255, and a float. Some libraries do both in one go. "
+    "Here only the layout is asked for: whoever scales afterwards, as training code does, would divide twice.",
+    next="Move the axes, and leave the numbers and their dtype alone.",
+    link="reshape-view-permute",
+)
+def scaled_as_well(images):
+    return images.permute(0, 3, 1, 2).float() / 255
+
+
+@channels_first.misconception(
+    title="Bytes became floats",
+    why="The axes are right. But a batch of bytes comes back as floats, four times as large, and its dtype no longer tells "
+    "whether 255 or 1 is white. Moving axes asks nothing of the dtype.",
+    next="Move the axes, and leave the dtype alone.",
+    link="dtypes-decide-what-arithmetic-means",
+)
+def became_floats(images):
+    return images.permute(0, 3, 1, 2).float()
 
 
 # Indexing -----------------------------------------------------------------------------------------
@@ -1407,8 +1429,8 @@ def built_in(logits):
 
 @softmax_rows.misconception(
     title="Overflowed",
-    why="`exp(1000)` is infinite, and infinity divided by infinity is NaN. Small scores work, so a test on them passes; "
-    "the first confident model breaks it.",
+    why="`exp(1000)` is infinite, and infinity divided by infinity is NaN. `exp(-1000)` is rounded to 0: in a row of such scores "
+    "0 is divided by 0, NaN again. Small scores work, so a test on them passes; the first confident model breaks it.",
     next="Subtract something from each row first that leaves the result as it is.",
     link="reductions-and-keepdim",
 )
@@ -1777,8 +1799,8 @@ def add_noise(x: torch.Tensor, std: float, seed: int) -> torch.Tensor:
     Returns a new tensor with the shape and dtype of `x`, each element moved by normal noise of
     its own, with mean 0 and independent of the others'. `x` itself stays as it is, and the result
     never shares its memory, even if `std` is 0.
-    The same seed gives the same noise, whatever numbers `x` holds; any other seed gives other
-    noise.
+    The same seed gives the same noise, whatever numbers `x` holds. If `std` is not 0, any other
+    seed gives other noise.
     The random numbers that everybody shares, PyTorch's, NumPy's and Python's, go on as if you
     had never been called.
     """
@@ -2207,6 +2229,18 @@ def standardised(x, std, seed):
     return x + std * (noise - noise.mean()) / noise.std()
 
 
+@add_noise.misconception(
+    title="The noise brought its own dtype along",
+    why="NumPy draws float64 numbers, and so does `torch.randn` when it is told to. Where a float64 tensor meets a float32 one, the "
+    "sum is float64: twice the memory, and layers that hold float32 will not take it.",
+    next="Give the noise the dtype of `x` before you add it.",
+    link="dtypes-decide-what-arithmetic-means",
+    shows=FORM,
+)
+def noise_in_float64(x, std, seed):
+    return x + torch.from_numpy(np.random.default_rng(seed).normal(0, std, x.shape))
+
+
 # The bug clinic -----------------------------------------------------------------------------------
 
 
@@ -2485,3 +2519,15 @@ def argmax_of_sigmoids(scores, labels):
 @fraction_correct.misconception(**TIES)
 def argmax_of_exponentials(scores, labels):
     return (scores.exp().argmax(1, keepdim=True) == labels).float().mean().item()
+
+
+@fraction_correct.misconception(
+    title="Compared the highest score with the label",
+    why="`max` gives two things for each row: its highest score, and the place where that stands. A label is a place, the number of "
+    "a class. A score equals it only by chance.",
+    next="Ask where the highest score stands, not how high it is.",
+    link="reductions-and-keepdim",
+)
+def compared_the_score(scores, labels):
+    best, _ = scores.max(dim=1)
+    return (best == labels[:, 0]).sum().item() / len(labels)

@@ -2085,6 +2085,18 @@ def compared_a_pair(logits, targets):
     return right.float().mean().item()
 
 
+@accuracy.misconception(
+    title="The softmax runs down the columns",
+    why="Along axis 0 softmax compares the examples with each other, class by class, so that each column adds up to 1. The numbers "
+    "of a row then come from different comparisons, and another class may be in front.",
+    next="Along the classes, axis 1, softmax keeps the order, and so it can be left out.",
+    link="accuracy-is-not-a-loss",
+)
+def softmax_down_the_columns(logits, targets):
+    right = logits.softmax(0).argmax(1) == targets
+    return right.float().mean().item()
+
+
 # Measuring ----------------------------------------------------------------------------------------
 
 
@@ -2176,7 +2188,7 @@ def evaluate_and_watch(answer, model, metric, batches, readable_once):
         with torch.set_grad_enabled(recording):  # puts back what an answer may have switched
             result = answer(model, metric, given)
             switch_stays = torch.is_grad_enabled() == recording
-    except Exception:
+    except Exception:  # the student's code, whatever it raises
         if readable_once and given.readings > 1:
             return {READ_ONCE: False}
         raise
@@ -2912,8 +2924,8 @@ def fit(
     """Train a model for some epochs, and measure it after each.
 
     In every epoch the model is in training mode for the training batches. After them the
-    validation batches are measured as `evaluate` does it. The model comes in one mode, with no
-    layer frozen in the other; in which one it is left at the end does not matter.
+    validation batches are measured as `evaluate` does it. When you get the model, all its layers are
+    in the same mode, and in which mode you leave it does not matter.
 
     train_batches: gives pairs (inputs, targets). It is read once per epoch, each reading may give
     another order, and it need not have a length.
@@ -4300,7 +4312,7 @@ def three_clipped_steps(answer, model, loss_fn, optimizer, inputs, targets, max_
             lengths[f"the length of gradient {number}"] = length
             # in float32, because PyTorch adds 1e-6 to the length before it divides by it
             moved = {name: p.float() for name, p in parameters_of(model).items()}
-            seen[f"the parameters after step {number}"] = moved
+            seen[f"the parameters after step {number}, to float32's digits"] = moved
     left = gradients_of(model)
     return steps.observed(
         **seen,
