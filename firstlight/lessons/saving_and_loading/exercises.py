@@ -18,6 +18,7 @@ import zipfile
 from pathlib import Path
 from unittest import mock
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -79,13 +80,81 @@ def a_folder():
                 os.chdir(here)
 
 
+class Tied(nn.Module):
+    """Two layers that share a weight, and a mask that belongs to the code: it is not persistent."""
+
+    def __init__(self, width=3):
+        super().__init__()
+        self.there = nn.Linear(width, width)
+        self.back = nn.Linear(width, width, bias=False)
+        self.back.weight = self.there.weight
+        self.register_buffer("mask", torch.ones(width), persistent=False)
+
+
+WHAT_ELSE = "what else has changed"
+
+
+class Witness:
+    """Notes what an answer has no business to change: a model, the working folder, other files."""
+
+    def __init__(self, model=None, folders=(), written=None):
+        self.model, self.folders, self.written = model, folders, written
+        self.before = self.look()
+
+    def look(self):
+        parameters = list(self.model.parameters()) if self.model else []
+        grads = [p.grad for p in parameters]
+        files = (entry for folder in self.folders for entry in os.scandir(folder))
+        files = {e.path: stamp(e.path) for e in files if e.path != str(self.written)}
+        return {
+            "the model's mode": [m.training for m in self.model.modules()] if self.model else [],
+            "the model's gradients": [None if grad is None else grad.tolist() for grad in grads],
+            "which parameters are trained": [p.requires_grad for p in parameters],
+            "the model has other parameters, which no optimizer knows": Same(parameters),
+            "the working folder": os.getcwd(),  # noqa: PTH109  (a plain text)
+            "files": {path: s for path, s in files.items() if not Path(path).is_dir()},
+        }
+
+    def told(self):
+        """Name in words what is another than before; "nothing" if all is as it was."""
+        now = self.look()
+        old, new = self.before.pop("files"), now.pop("files")
+        found = [name for name, was in self.before.items() if now[name] != was]
+        if set(new) - set(old):
+            found.append("a file is left behind")
+        if any(new.get(path) != was for path, was in old.items()):
+            found.append("a file that was there is changed or gone")
+        return "; ".join(found) or "nothing"
+
+
+class Same(list):
+    """A list that equals another one only if it holds the same objects."""
+
+    __hash__ = None
+
+    def __eq__(self, other):
+        return len(self) == len(other) and all(a is b for a, b in zip(self, other, strict=True))
+
+    def __ne__(self, other):
+        return not self == other
+
+
+def stamp(path):
+    """Say which file lies at a path: another one, or a changed one, gives another stamp."""
+    try:
+        found = os.stat(path)  # noqa: PTH116  (called thousands of times)
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
 RUN = Path("run.pt")  # in the folder that a run gets
 FAR_AWAY = "cuda:7"  # no machine of a student's has it, so a file from there needs a map_location
 
 
-def save_from_gpu(data, path):
-    """Write a file as a program on a GPU would: every tensor is marked with that device."""
-    with mock.patch.object(torch.serialization, "location_tag", return_value=FAR_AWAY):
+def save_from(device, data, path):
+    """Write a file as a program on that device would: every tensor is marked with it."""
+    with mock.patch.object(torch.serialization, "location_tag", return_value=device):
         torch.save(data, path)
 
 
@@ -112,7 +181,7 @@ def springs(load, data, path):
     """Put a trap into a file, and say whether loading the file springs it."""
     rung.clear()
     torch.save(data | {"a note": Trap()}, path)
-    with contextlib.suppress(Exception):
+    with contextlib.suppress(Exception):  # the student's code, which may refuse in any way
         load(path)
     return bool(rung)
 
@@ -122,9 +191,28 @@ def refuses(load, data, path):
     torch.save(data, path)
     try:
         load(path)
-    except Exception:
+    except Exception:  # the student's code, whatever it raises
         return True
     return False
+
+
+LACKS = "a file that lacks a name raises an error"
+TOO_MANY = "a file with a name too many raises an error"
+PREFIXED = "a file whose names have a prefix raises an error"
+OTHER_NAMES = "a file with other names raises an error"
+OTHER_SHAPE = "a file with another shape raises an error"
+
+
+def misfits(state):
+    """Make state dicts that do not fit the model of this one, and say what is due of each."""
+    (first, value), *rest = state.items()
+    return {
+        LACKS: dict(rest),
+        TOO_MANY: {**state, "7.scale": value},
+        PREFIXED: {f"module.{name}": value for name, value in state.items()},
+        OTHER_NAMES: {f"{name}.other": value for name, value in state.items()},
+        OTHER_SHAPE: {first: value[:, :1], **dict(rest)},
+    }
 
 
 # Values in a file ---------------------------------------------------------------------------------
@@ -145,8 +233,9 @@ def save_weights(model: nn.Module, path: Path) -> None:
     model: any module.
     path: the file to write, of type `pathlib.Path`.
 
-    Afterwards `torch.load(path, weights_only=True)` gives every parameter and every buffer by its
-    name, as a model of the same architecture expects them.
+    Afterwards `torch.load(path, weights_only=True)` gives a dictionary from names to tensors: every
+    parameter and every persistent buffer, exactly those that a model of the same architecture expects.
+    An older file at `path` is replaced. The model stays as it was, and no other file is left.
     """
     # solution:
     torch.save(model.state_dict(), path)
@@ -157,21 +246,36 @@ def saved_kind(path):
     """Name the type of what a file holds, if anything but weights is in it."""
     try:
         return type(torch.load(path, weights_only=False)).__name__
-    except Exception:
+    except Exception:  # the student's file may hold anything
         return "nothing that `torch.load` can read"
+
+
+def fate_of_the_older(path, before, size):
+    """Say what has become of the file that lay at a path; `size` is that of a new one."""
+    if stamp(path) == before:
+        return "it is as it was"
+    longer = abs(path.stat().st_size - size) > 100
+    return "it has another length than a new one" if longer else "it is replaced"
 
 
 @save_weights.drive
 def save_and_read(answer, model):
     with a_folder() as folder:
-        path = folder / "weights.pt"
+        path, again = folder / "weights.pt", folder / "another.pt"
+        witness = Witness(model, (folder.parent, folder), path)
         answer(model, path)
+        seen = {WHAT_ELSE: witness.told(), "there is a file at `path`": path.is_file()}
         if not path.is_file():
-            return {"there is a file at `path`": False}
-        seen = {"there is a file at `path`": True}
+            return seen
+        torch.save({"an older": torch.zeros(1)}, again)
+        before = stamp(again)
+        answer(model, again)
+        seen["what becomes of an older file at `path`"] = fate_of_the_older(
+            again, before, path.stat().st_size
+        )
         try:
             found = torch.load(path, weights_only=True)
-        except Exception:
+        except Exception:  # the student's file may hold anything
             told = {"what was saved instead": saved_kind(path)}
             return seen | {"`weights_only=True` can load it": False} | told
         seen["`weights_only=True` can load it"] = True
@@ -195,7 +299,13 @@ def with_statistics(g):
 def a_frozen_layer(g):
     model = fill(nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 5)), g)
     model[0].requires_grad_(False)
+    model(numbers(g, 1, 3)).sum().backward()  # gradients are no values of the model
     return (model.eval(),)
+
+
+@save_weights.probe
+def tied_layers(g):
+    return (fill(Tied(), g),)
 
 
 @save_weights.alternative("An open file will do instead of a path.")
@@ -209,10 +319,12 @@ def from_the_cpu(model, path):
     torch.save({name: value.cpu().clone() for name, value in model.state_dict().items()}, path)
 
 
-@save_weights.alternative("Parameters and buffers, put together by hand: the same names.")
+@save_weights.alternative(
+    "Parameters and buffers by hand, under the names that the state dict has."
+)
 def by_hand(model, path):
-    parts = [*model.named_parameters(), *model.named_buffers()]
-    torch.save({name: value.detach() for name, value in parts}, str(path))
+    named = dict(model.named_parameters(remove_duplicate=False)) | dict(model.named_buffers())
+    torch.save({name: named[name].detach() for name in model.state_dict()}, str(path))
 
 
 @save_weights.misconception(
@@ -248,6 +360,42 @@ def saved_the_method(model, path):
 )
 def parameters_only(model, path):
     torch.save(dict(model.named_parameters()), path)
+
+
+@save_weights.misconception(
+    title="Put together by hand from parameters and buffers",
+    why="`named_parameters` gives a tensor that two layers share under the first of its names only, and `named_buffers` gives the "
+    "buffers that are not persistent as well. Whoever loads the file finds a name missing, and another unexpected.",
+    next="A module has a method that knows which names belong in the file.",
+    link="a-dictionary-of-tensors",
+    shows="what the file holds",
+)
+def put_together_by_hand(model, path):
+    parts = [*model.named_parameters(), *model.named_buffers()]
+    torch.save({name: value.detach() for name, value in parts}, path)
+
+
+@save_weights.misconception(
+    title="Kept the older file",
+    why="With this condition the file is written once. Every later save does nothing, and what is loaded is the model of long ago.",
+    next="Write in any case.",
+    link="a-dictionary-of-tensors",
+    shows="what becomes of an older file at `path`",
+)
+def kept_the_older_file(model, path):
+    if not path.exists():
+        torch.save(model.state_dict(), path)
+
+
+@save_weights.misconception(
+    title="Left the model in eval mode",
+    why="Saving needs no mode. A training that saves and goes on then trains without dropout, and BatchNorm's statistics stand still.",
+    next="Leave the mode alone.",
+    link="loading-it-back",
+    shows=WHAT_ELSE,
+)
+def left_in_eval_mode(model, path):
+    torch.save(model.eval().state_dict(), path)
 
 
 @save_weights.misconception(
@@ -301,8 +449,9 @@ def load_weights(build, path: Path) -> nn.Module:
 
     build: a function without arguments that makes a new, untrained model.
     path: a file with a state dict, written by `torch.save`. Nobody knows where it comes from: if it
-    holds code, that code must not run. If its names do not all fit the model, an error must rise.
-    Returns the model, in eval mode.
+    holds code, that code must not run. If a name is missing in it, or one too many, or a shape does
+    not fit the model, an error must rise. The file stays as it is.
+    Returns the model, in eval mode, with the dtype that `build` gave it.
     """
     # solution:
     model = build()
@@ -316,12 +465,14 @@ def load_and_look(answer, build, trained):
     with a_folder() as folder:
         path = folder / "weights.pt"
         torch.save(trained.state_dict(), path)
+        witness = Witness(None, (folder.parent, folder))
         model = answer(build, path)
+        changed = witness.told()
         if not isinstance(model, nn.Module):
             return {"what comes back": f"an object of type {type(model).__name__}"}
         values = values_of(model)
         modes = {module.training for module in model.modules()}
-        lacking = dict(list(trained.state_dict().items())[1:])
+        wrong = misfits(trained.state_dict())
 
         def load(path):
             answer(build, path)
@@ -330,14 +481,15 @@ def load_and_look(answer, build, trained):
             "what comes back": "a model",
             "the values of the model": values,
             "all of it is in eval mode": modes == {False},
-            "a file that lacks a name raises an error": refuses(load, lacking, folder / "lacks.pt"),
+            **{due: refuses(load, state, folder / "wrong.pt") for due, state in wrong.items()},
             CODE_RAN: springs(load, trained.state_dict(), folder / "trap.pt"),
+            WHAT_ELSE: changed,
         }
 
 
 @load_weights.probe
 def a_small_one(g):
-    return lambda: nn.Linear(2, 1).double(), fill(nn.Linear(2, 1), g)
+    return lambda: nn.Linear(2, 1), fill(nn.Linear(2, 1), g).float()
 
 
 @load_weights.probe
@@ -443,6 +595,67 @@ def ignored_the_names(build, path):
 
 
 @load_weights.misconception(
+    title="Looked at missing names only",
+    why="A name too many is a warning, too: the file comes from a model with another architecture, and a part of it was thrown away.",
+    next="Both kinds of misfit are an error. `load_state_dict` says so by itself, if you let it.",
+    link="names-that-do-not-fit",
+    shows=TOO_MANY,
+)
+def missing_names_only(build, path):
+    model = build()
+    notes = model.load_state_dict(torch.load(path, weights_only=True), strict=False)
+    if notes.missing_keys:
+        raise KeyError(str(notes.missing_keys))
+    return model.eval()
+
+
+@load_weights.misconception(
+    title="Looked at unexpected names only",
+    why="A name that the file lacks is the worse case: that part of the model keeps the random values that it was built with.",
+    next="Both kinds of misfit are an error. `load_state_dict` says so by itself, if you let it.",
+    link="names-that-do-not-fit",
+    shows=LACKS,
+)
+def unexpected_names_only(build, path):
+    model = build()
+    notes = model.load_state_dict(torch.load(path, weights_only=True), strict=False)
+    if notes.unexpected_keys:
+        raise KeyError(str(notes.unexpected_keys))
+    return model.eval()
+
+
+@load_weights.misconception(
+    title="Went by position, not by name",
+    why="The first tensor of the file goes into the first of the model, whatever they are called. A file of another model with the same "
+    "shapes is loaded without a word.",
+    next="Let the names decide.",
+    link="names-that-do-not-fit",
+    shows=OTHER_NAMES,
+)
+def by_position(build, path):
+    model = build()
+    values = torch.load(path, weights_only=True).values()
+    own = model.state_dict()
+    model.load_state_dict(dict(zip(own, values, strict=True)))
+    return model.eval()
+
+
+@load_weights.misconception(
+    title="Took a prefix off without being asked",
+    why="Names with `module.` in front do not fit this model, and whoever calls you wants to hear that. A function that guesses what was "
+    "meant also guesses wrong one day.",
+    next="Leave the names as they are.",
+    link="names-that-do-not-fit",
+    shows=PREFIXED,
+)
+def took_off_a_prefix(build, path):
+    model = build()
+    values = torch.load(path, weights_only=True)
+    model.load_state_dict({name.removeprefix("module."): v for name, v in values.items()})
+    return model.eval()
+
+
+@load_weights.misconception(
     title="Read the file, and never gave it to the model",
     why="The values are in memory, and the model still has those that it was built with.",
     next="Let the model take them.",
@@ -480,8 +693,10 @@ def expected_a_model(build, path):
 def load_on_cpu(path: Path):
     """Read a file that may come from a machine with a GPU, on a machine without one.
 
-    path: written by `torch.save`; any tensors in lists and dictionaries, from any device.
-    Returns what the file holds, every tensor of it on the CPU. Code in the file must not run.
+    path: written by `torch.save`; any tensors in lists and dictionaries, from any device: a GPU of
+    any number, a Mac's, another kind.
+    Returns what the file holds, every tensor of it on the CPU and nothing else changed: the same
+    lists, dictionaries and keys. Code in the file must not run, and the file stays as it is.
     """
     # solution:
     return torch.load(path, map_location="cpu", weights_only=True)
@@ -499,36 +714,52 @@ def places_of(found):
 
 
 @load_on_cpu.drive
-def read_what_a_gpu_wrote(answer, path, data, from_gpu):
+def read_what_a_gpu_wrote(answer, path, data, device):
     with a_folder() as folder:
         path = folder / path
-        (save_from_gpu if from_gpu else torch.save)(data, path)
+        save_from(device, data, path)
+        witness = Witness(None, (folder.parent, folder))
         found = answer(path)
+        changed = witness.told()
         places = ", ".join(sorted(places_of(found))) or "nowhere"
         return {
             "result": found,
+            "what it is made of": made_of(found),
             "where the tensors are": places,
             CODE_RAN: springs(answer, {"weight": torch.ones(2)}, folder / "trap.pt"),
+            WHAT_ELSE: changed,
         }
+
+
+def made_of(found):
+    """Name the types of a structure, from the outside to the inside."""
+    if isinstance(found, dict):
+        return "a dict of " + ", ".join(f"{k!r}: {made_of(v)}" for k, v in found.items())
+    if isinstance(found, list | tuple):
+        return f"a {type(found).__name__} of " + ", ".join(map(made_of, found))
+    return type(found).__name__
 
 
 @load_on_cpu.probe
 def a_dictionary(g):
-    return RUN, {"weight": numbers(g, 2, 3), "bias": numbers(g, 3)}, True
+    return RUN, {"weight": numbers(g, 2, 3), "bias": numbers(g, 3)}, "cuda:0"
 
 
 @load_on_cpu.probe
 def with_an_epoch(g):
-    return RUN, {"epoch": 3, "model": {"0.weight": numbers(g, 4)}, "losses": [0.5, 0.25]}, True
+    model, state = {"0.weight": numbers(g, 4)}, {0: {"step": 5, "mean": numbers(g, 4)}}
+    return RUN, {"epoch": 3, "model": model, "state": state, "losses": [0.5, 0.25]}, FAR_AWAY
 
 
 @load_on_cpu.probe
 def from_a_cpu(g):
-    return (
-        RUN,
-        {"model": {"scale": numbers(g, 1)}, "rng": torch.arange(5, dtype=torch.uint8)},
-        False,
-    )
+    model, state = {"scale": numbers(g, 1)}, torch.arange(5, dtype=torch.uint8)
+    return RUN, {"model": model, "rng": state}, "cpu"
+
+
+@load_on_cpu.probe
+def a_list_from_a_mac(g):
+    return RUN, [numbers(g, 2).float(), {"scale": numbers(g, 3).float()}, 7], "mps"
 
 
 @load_on_cpu.alternative("A device object says the same.")
@@ -542,21 +773,44 @@ def with_a_function(path):
         return torch.load(file, lambda storage, location: storage, weights_only=True)
 
 
-@load_on_cpu.alternative("A dictionary moves the devices that it names.")
-def with_a_dictionary(path):
-    moves = {f"cuda:{number}": "cpu" for number in range(8)}
-    return torch.load(str(path), map_location=moves, weights_only=True)
+@load_on_cpu.alternative("The storage itself can be asked to move.")
+def with_storage_cpu(path):
+    return torch.load(str(path), map_location=lambda storage, _: storage.cpu(), weights_only=True)
 
 
 @load_on_cpu.misconception(
-    title="Nothing says where the tensors should go",
-    why="Each tensor in the file is marked with the device it came from, and `torch.load` brings it back there. On a machine "
-    "without that device it can't.",
-    next="Give `torch.load` a `map_location`.",
+    title="The tensors still go back to where they came from",
+    why="Each tensor in the file is marked with the device it came from, and `torch.load` brings it back there, unless a `map_location` "
+    "says otherwise for this very device. On a machine without that device it can't.",
+    next="Give `torch.load` a `map_location` that holds for every device.",
     link="from-another-device",
 )
 def without_map_location(path):
     return torch.load(path, weights_only=True)
+
+
+@load_on_cpu.misconception(
+    title="Named some of the devices only",
+    why="A dictionary as `map_location` moves the devices that stand in it. Tensors of any other, such as another GPU of the same machine, "
+    "still go back to where they came from.",
+    next="`map_location` also takes one place for all of them.",
+    link="from-another-device",
+)
+def some_devices_only(path):
+    return torch.load(path, map_location={"cuda:0": "cpu"}, weights_only=True)
+
+
+@load_on_cpu.misconception(
+    title="Thought of CUDA only",
+    why="There are other devices, such as a Mac's `mps`. For them this function returns None, and None means: back to where it came from.",
+    next="Give the CPU for every location, without asking for its name.",
+    link="from-another-device",
+)
+def cuda_only(path):
+    def place(storage, location):
+        return storage if location.startswith("cuda") else None
+
+    return torch.load(path, map_location=place, weights_only=True)
 
 
 @load_on_cpu.misconception(
@@ -609,9 +863,10 @@ def without_prefix(state: dict, prefix: str) -> dict:
     """Take a prefix off the names of a state dict.
 
     state: names to tensors.
-    prefix: such as "module.", with which some or all of the names begin.
-    Returns a new dictionary with the same tensors. Names that begin with the prefix lose it, once;
-    all other names, and whatever else a name contains, stay. `state` itself is not changed.
+    prefix: such as "module.", not empty. All the names may begin with it, some, or none.
+    Returns a new dictionary with the very same tensors, no copies. Names that begin with the prefix
+    lose it, once; all other names, and whatever else a name contains, stay. No two names become the
+    same by it. `state` itself is not changed.
     """
     # solution:
     return {name.removeprefix(prefix): value for name, value in state.items()}
@@ -620,11 +875,20 @@ def without_prefix(state: dict, prefix: str) -> dict:
 
 @without_prefix.drive
 def rename(answer, state, prefix):
+    given, notes = list(state.values()), copy.deepcopy(getattr(state, "_metadata", None))
     found = answer(state, prefix)
     if not isinstance(found, dict):
         return {"result": found}
     names = ", ".join(sorted(map(str, found))) or "no names"
-    return {"the names": names, "the tensors by name": in_order(found)}
+    return {
+        "the names": names,
+        "the tensors by name": in_order(found),
+        "it is a dictionary of its own": found is not state,
+        "the tensors are those of `state`, no copies": all(
+            any(value is own for own in given) for value in found.values()
+        ),
+        "`state._metadata` is as it was": getattr(state, "_metadata", None) == notes,
+    }
 
 
 @without_prefix.probe
@@ -642,6 +906,22 @@ def inside_as_well(g):
 def another_prefix(g):
     names = "_orig_mod.1.running_mean", "_orig_mod.original.weight", "extra", "3.weight"
     return {name: numbers(g, i) for i, name in enumerate(names, start=1)}, "_orig_mod."
+
+
+@without_prefix.probe
+def another_name_first(g):
+    names = "head.weight", "Module.scale", "module.body.bias"
+    return {name: numbers(g, i) for i, name in enumerate(names, start=2)}, "module."
+
+
+@without_prefix.probe
+def nothing_to_take_off(g):
+    return {"0.weight": numbers(g, 2, 1), "0.bias": numbers(g, 2)}, "_orig_mod."
+
+
+@without_prefix.probe
+def with_metadata(g):
+    return nn.Sequential(nn.Linear(2, 1)).state_dict(prefix="module."), "module."
 
 
 @without_prefix.alternative("`startswith`, and a slice.")
@@ -734,6 +1014,28 @@ def changed_the_given_one(state, prefix):
 
 
 @without_prefix.misconception(
+    title="Looked at the first name only",
+    why="What holds for the first name need not hold for the others: here some have the prefix and some have not.",
+    next="Ask each name on its own.",
+    link="names-that-do-not-fit",
+)
+def asked_the_first_name(state, prefix):
+    if next(iter(state), "").startswith(prefix):
+        return {name.removeprefix(prefix): value for name, value in state.items()}
+    return dict(state)
+
+
+@without_prefix.misconception(
+    title="Copied the tensors",
+    why="New names need no new numbers. With a copy of every tensor a large model takes its memory twice.",
+    next="Put the tensors themselves under the new names.",
+    link="names-that-do-not-fit",
+)
+def copied_the_tensors(state, prefix):
+    return {name.removeprefix(prefix): value.clone() for name, value in state.items()}
+
+
+@without_prefix.misconception(
     title="Took off the prefix as often as it stands there",
     why="A module named like the prefix may stand right inside the wrapper. Its name has to stay.",
     next="Once is enough.",
@@ -765,8 +1067,9 @@ def load_matching(model: nn.Module, state: dict) -> dict:
     model: any module.
     state: names to tensors, perhaps of a similar model. It is not changed.
 
-    Every parameter and buffer of the model whose name is in `state` with exactly the same shape gets
-    that value; all others keep theirs.
+    Every entry of the model's state dict, frozen or not, whose name is in `state` with exactly the same
+    shape gets that value, in the model's own dtype; all others keep theirs. Nothing else changes: not
+    the mode, not what is trained. Afterwards the model and `state` share no memory.
 
     Returns a dictionary of three sorted lists of names: "missing", which only the model has,
     "unexpected", which only `state` has, and "mismatched", which both have with different shapes.
@@ -787,8 +1090,14 @@ def load_matching(model: nn.Module, state: dict) -> dict:
 
 @load_matching.drive
 def load_what_fits(answer, model, state):
+    witness = Witness(model)
     report = answer(model, state)
-    after = {"the values of the model": values_of(model)}
+    own = {value.data_ptr() for value in model.state_dict().values()}
+    after = {
+        "the values of the model": values_of(model),
+        "the model and `state` share memory": any(v.data_ptr() in own for v in state.values()),
+        WHAT_ELSE: witness.told(),
+    }
     if not isinstance(report, dict):
         return {"the report": f"an object of type {type(report).__name__}"} | after
     kinds = ("missing", "unexpected", "mismatched")
@@ -823,9 +1132,23 @@ def all_three(g):
 @load_matching.probe
 def a_buffer_of_another_size(g):
     model = fill(network(5, 3), g)
-    changed = {"0_bias": (), "extra_scale": (1,), "4_weight": (15,)}
+    changed = {"0_bias": (), "extra_scale": (1,), "4_weight": (5, 3)}  # the weight lies on its side
     state = like(model, g, ("0.weight", "1.num_batches_tracked"), **changed)
     return model, state | {"1.running_mean": numbers(g, 1)}
+
+
+@load_matching.probe
+def of_another_dtype(g):
+    model = fill(network(3), g).float()
+    model[0].requires_grad_(False)
+    return model, like(model, g) | {"1.num_batches_tracked": torch.tensor([3])}
+
+
+@load_matching.probe
+def a_tied_model(g):
+    model = fill(Tied(), g)
+    state = like(model, g)
+    return model, state | {"back.weight": state["there.weight"], "mask": numbers(g, 3)}
 
 
 @load_matching.alternative("By hand, with `copy_` under `no_grad`.")
@@ -974,6 +1297,66 @@ def without_buffers(model, state):
 
 
 @load_matching.misconception(
+    title="Relied on the notes for what is missing",
+    why="For a dictionary without version numbers, `load_state_dict` takes a missing `num_batches_tracked` for that of an older PyTorch, "
+    "and does not mention it. It is in the model's state dict, and not in `state`.",
+    next="Compare the names yourself.",
+    link="names-that-do-not-fit",
+)
+def relied_on_the_notes(model, state):
+    own = model.state_dict()
+    wrong = [n for n, v in state.items() if n in own and own[n].shape != v.shape]
+    rest = {n: v for n, v in state.items() if n not in wrong}
+    notes = model.load_state_dict(rest, strict=False)
+    return {
+        "missing": sorted(n for n in notes.missing_keys if n not in wrong),
+        "unexpected": sorted(notes.unexpected_keys),
+        "mismatched": sorted(wrong),
+    }
+
+
+@load_matching.misconception(
+    title="The model lives in the tensors of state now",
+    why="With `assign=True` the given tensors become the model's own parameters. Training then changes `state` as well, and an optimizer "
+    "that was made before trains parameters that the model no longer has.",
+    next="Let the values be copied.",
+    link="names-that-do-not-fit",
+    shows="the model and `state` share memory",
+)
+def assigned_the_tensors(model, state):
+    own = model.state_dict()
+    needed, given = set(own), set(state)
+    shared = needed & given
+    fitting = {name: state[name] for name in shared if own[name].shape == state[name].shape}
+    model.load_state_dict(fitting, strict=False, assign=True)
+    return {
+        "missing": sorted(needed - given),
+        "unexpected": sorted(given - needed),
+        "mismatched": sorted(shared - set(fitting)),
+    }
+
+
+@load_matching.misconception(
+    title="Asked for the same dtype as well",
+    why="Another dtype is no other shape: the values are converted while they are copied. Here they are neither loaded nor reported.",
+    next="Compare names and shapes only.",
+    link="names-that-do-not-fit",
+)
+def asked_for_the_dtype(model, state):
+    own = model.state_dict()
+    needed, given = set(own), set(state)
+    shared = needed & given
+    wrong = {name for name in shared if own[name].shape != state[name].shape}
+    fitting = {n: state[n] for n in shared - wrong if own[n].dtype == state[n].dtype}
+    model.load_state_dict(fitting, strict=False)
+    return {
+        "missing": sorted(needed - given),
+        "unexpected": sorted(given - needed),
+        "mismatched": sorted(wrong),
+    }
+
+
+@load_matching.misconception(
     title="The report is right, and nothing was loaded",
     why="Collecting the fitting values in a dictionary does not bring them into the model.",
     next="Let the model take them.",
@@ -1027,18 +1410,9 @@ def whole(path):
         pass
     try:
         torch.load(path, weights_only=True)
-    except Exception:
+    except Exception:  # a half-written file may raise anything
         return False
     return True
-
-
-def stamp(path):
-    """Say which file lies at a path: another one, or a changed one, gives another stamp."""
-    try:
-        found = os.stat(path)  # noqa: PTH116  (called thousands of times)
-    except OSError:
-        return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 class Watch:
@@ -1137,9 +1511,12 @@ def save_and_be_killed(answer, path, *parts):
 def elsewhere_is_another_disk(folder):
     """Let files move within a folder only, as if the rest lay on another file system."""
 
+    tried = []
+
     def guarded(move):
         def within(source, target, **settings):
             if folder not in Path(source).resolve().parents:
+                tried.append(source)
                 told = f"{os.strerror(errno.EXDEV)}: this file is not in the folder of `path`"
                 raise OSError(errno.EXDEV, told)
             return move(source, target, **settings)
@@ -1150,7 +1527,7 @@ def elsewhere_is_another_disk(folder):
         mock.patch.object(os, "replace", guarded(os.replace)),
         mock.patch.object(os, "rename", guarded(os.rename)),
     ):
-        yield
+        yield tried
 
 
 def next_of_the_world():
@@ -1187,22 +1564,24 @@ WHAT_A_KILL_LEAVES = "what a kill at the worst moment leaves at `path`"
         "Model, optimizer and schedule each have a `state_dict()`; `torch.get_rng_state()` is the random state.",
         'Write into another file in the same folder first: `path.with_suffix(".tmp")`. As long as you write there, the old '
         "checkpoint lies untouched.",
-        "When it is written, the `replace` method of its path puts it in the old one's place, in one step that cannot be seen half done.",
+        "When it is written, the `replace` method of its path puts it in the old one's place, in one step.",
     ),
 )
 def save_checkpoint(path: Path, model: nn.Module, optimizer, schedule, epoch: int) -> None:
     """Save all that is needed to go on with a training, so that a kill at any moment does no harm.
 
     path: a `pathlib.Path`. Its folder exists, and an older checkpoint may lie there under this name.
-    model: any module. optimizer and schedule: have a state dict, as it has.
+    model: any module. optimizer and schedule: each has a method `state_dict()`, as the model has.
     epoch: how many epochs are done.
 
     The file is a dictionary with the keys "model", "optimizer" and "schedule" (their state dicts),
     "epoch" (the number) and "rng" (PyTorch's random state on the CPU). `weights_only=True` loads it.
 
     Until the new checkpoint is complete, the old one lies at `path`; at every moment there is one or
-    the other. Other disks cannot be reached by a rename, so write in the folder of `path`. When all
-    is done, no other file of yours is left there.
+    the other. A rename cannot reach another disk, so write in the folder of `path`. When a save is
+    done, it leaves no other file. One that an earlier save left, killed before its end, may stay, and
+    must not keep later saves from working. The run goes on as if nothing had been saved: no random
+    number is drawn, and mode, gradients and working folder stay as they were.
     """
     # solution:
     parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
@@ -1218,7 +1597,7 @@ def read_checkpoint(path):
     """Observe what a checkpoint holds, part by part."""
     try:
         found = torch.load(path, weights_only=True)
-    except Exception:
+    except Exception:  # the student's file may hold anything
         return {
             "`weights_only=True` can load it": False,
             "what was saved as an object": saved_parts(path),
@@ -1239,23 +1618,27 @@ def saved_parts(path):
     try:
         found = torch.load(path, weights_only=False)
         return ", ".join(sorted(part for part in found if not isinstance(found[part], dict)))
-    except Exception:
+    except Exception:  # the student's file may hold anything
         return "unreadable"
 
 
 @save_checkpoint.drive
 def save_under_watch(answer, path, model, optimizer, schedule, epoch, killed):
-    with a_folder() as folder, elsewhere_is_another_disk(folder):
+    torch.rand(epoch + 3)  # the run has drawn some numbers
+    with a_folder() as folder, elsewhere_is_another_disk(folder) as tried:
         path = folder / path
         torch.save({"epoch": "an older checkpoint"}, path)
         due = next_of_the_world()
+        witness = Witness(model, (folder.parent,))
         with Watch(path) as watch:
             answer(path, model, optimizer, schedule, epoch)
         left = sorted(entry.name for entry in folder.iterdir() if entry != path)
         seen = {
             WHAT_A_KILL_LEAVES: watch.worst(),
             "other files left in the folder": len(left),
-            "random numbers are drawn": next_of_the_world() != due,
+            "the random numbers that follow are others": next_of_the_world() != due,
+            WHAT_ELSE: witness.told(),
+            "a rename from another folder was tried": Extra(bool(tried)),
         }
         if not path.is_file():
             return seen | {"what the file holds": "there is no file"}
@@ -1265,7 +1648,19 @@ def save_under_watch(answer, path, model, optimizer, schedule, epoch, killed):
             torch.save({"epoch": "an older checkpoint"}, old)
             save_and_be_killed(answer, old, model, optimizer, schedule, epoch)
             seen["after a real `kill -9` a complete checkpoint is there"] = whole(old)
+            seen["after that kill the next save works"] = saves(
+                answer, old, model, optimizer, schedule
+            )
         return seen
+
+
+def saves(answer, path, *parts):
+    """Say whether an answer saves a checkpoint, whatever an earlier one has left in the folder."""
+    try:
+        answer(path, *parts, 41)
+        return torch.load(path, weights_only=True)["epoch"] == 41
+    except Exception:  # the student's code, and the student's file
+        return False
 
 
 def a_run(g, build, optimizer, schedule, steps=3, outputs=2):
@@ -1289,6 +1684,19 @@ def sgd(parameters):
 
 def halving(optimizer):
     return torch.optim.lr_scheduler.StepLR(optimizer, step_size=2, gamma=0.5)
+
+
+def two_rates(parameters):
+    """Give the first two parameters, and all the others, a learning rate of their own."""
+    first, second, *others = parameters
+    return torch.optim.Adam([{"params": [first, second]}, {"params": others, "lr": 0.2}], lr=0.05)
+
+
+def warm_up_then_halving(optimizer):
+    """Two schedules, one after the other: each counts its own steps."""
+    warm_up = torch.optim.lr_scheduler.LinearLR(optimizer, 0.2, total_iters=2)
+    both = [warm_up, halving(optimizer)]
+    return torch.optim.lr_scheduler.SequentialLR(optimizer, both, milestones=[2])
 
 
 def one_cycle(optimizer):
@@ -1372,7 +1780,7 @@ def straight_over_it(path, model, optimizer, schedule, epoch):
     title="Removed the old one before the new one had its name",
     why="Between the two lines there is no checkpoint at all under this name. It is a short moment; of a thousand kills one falls into "
     "it.",
-    next="`os.replace` does both in one step, on every system.",
+    next="`os.replace` puts the new file in the old one's place, without removing that first.",
     link="killed-while-writing",
     shows=WHAT_A_KILL_LEAVES,
 )
@@ -1404,9 +1812,9 @@ def copied_over_it(path, model, optimizer, schedule, epoch):
 
 
 @save_checkpoint.misconception(
-    title="The temporary file lies on another disk",
-    why="A rename is one step only within one file system. The system's folder for temporary files is often another one, and then "
-    "`os.replace` raises an error.",
+    title="The temporary file lies in another folder",
+    why="A rename reaches no further than one file system, and another folder, such as the system's for temporary files, may lie on "
+    "another one. The check treats every other folder so, and there `os.replace` raises an error.",
     next="Make the temporary file in `path.parent`.",
     link="killed-while-writing",
 )
@@ -1415,6 +1823,58 @@ def temporary_elsewhere(path, model, optimizer, schedule, epoch):
     checkpoint = {name: part.state_dict() for name, part in parts.items()}
     checkpoint |= {"epoch": epoch, "rng": torch.get_rng_state()}
     temporary = Path(tempfile.gettempdir()) / "checkpoint.tmp"
+    torch.save(checkpoint, temporary)
+    temporary.replace(path)
+
+
+@save_checkpoint.misconception(
+    title="Moved it here from another folder",
+    why="Where a rename is not possible, `shutil.move` copies: piece by piece over the old checkpoint, which is emptied first. The check "
+    "treats every other folder as another disk, as the system's for temporary files often is.",
+    next="Make the temporary file in `path.parent`.",
+    link="killed-while-writing",
+    shows=WHAT_A_KILL_LEAVES,
+)
+def moved_from_elsewhere(path, model, optimizer, schedule, epoch):
+    parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
+    checkpoint = {name: part.state_dict() for name, part in parts.items()}
+    checkpoint |= {"epoch": epoch, "rng": torch.get_rng_state()}
+    temporary = Path(tempfile.gettempdir()) / "checkpoint.tmp"
+    torch.save(checkpoint, temporary)
+    shutil.move(temporary, path)
+
+
+@save_checkpoint.misconception(
+    title="A leftover of a kill stops every later save",
+    why='The mode "xb" makes a new file, and raises an error where there is one. A save that was killed has left its temporary file, under '
+    "this very name.",
+    next='Write over whatever lies there: mode "wb", or the path itself.',
+    link="killed-while-writing",
+    shows="after that kill the next save works",
+)
+def stopped_by_a_leftover(path, model, optimizer, schedule, epoch):
+    parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
+    checkpoint = {name: part.state_dict() for name, part in parts.items()}
+    checkpoint |= {"epoch": epoch, "rng": torch.get_rng_state()}
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("xb") as file:
+        torch.save(checkpoint, file)
+    temporary.replace(path)
+
+
+@save_checkpoint.misconception(
+    title="Left the model in eval mode",
+    why="A checkpoint needs no mode. The training that goes on after it runs without dropout, and BatchNorm's statistics stand still.",
+    next="Leave the mode alone.",
+    link="loading-it-back",
+    shows=WHAT_ELSE,
+)
+def eval_mode_is_left(path, model, optimizer, schedule, epoch):
+    model.eval()
+    parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
+    checkpoint = {name: part.state_dict() for name, part in parts.items()}
+    checkpoint |= {"epoch": epoch, "rng": torch.get_rng_state()}
+    temporary = path.with_suffix(".tmp")
     torch.save(checkpoint, temporary)
     temporary.replace(path)
 
@@ -1532,9 +1992,10 @@ def load_checkpoint(path: Path, model: nn.Module, optimizer, schedule) -> int:
 
     path: a checkpoint as `save_checkpoint` writes it: a dictionary with "model", "optimizer",
     "schedule", "epoch" and "rng". It may come from a machine with a GPU that is not here, and code in
-    it must not run. If its names do not all fit the model, an error must rise.
-    model: like the one that was saved, newly made. optimizer and schedule likewise. All three are
-    changed in place.
+    it must not run. If one of the model's names is missing in it, or one too many, or a shape does not
+    fit, an error must rise. The file stays as it is.
+    model: built as the one that was saved. optimizer and schedule likewise, perhaps with other rates.
+    All three are changed in place; what the file holds counts.
     Returns how many epochs are done. Whoever trains on from there gets exactly what the run would have
     got that was never stopped: parameters, optimizer, learning rate, random numbers.
     """
@@ -1576,13 +2037,16 @@ def stop_and_go_on(answer, path, model, optimizer, schedule, begun, batches, epo
         data = checkpoint_of(*begun, epoch)
         write_checkpoint(data, path, from_gpu)
         torch.rand(7)  # another program draws others
+        witness = Witness(model, (folder.parent, folder))
         done = answer(path, *fresh)
         seen = {
             "the epochs done": done,
+            WHAT_ELSE: witness.told(),
             "the parameters and buffers after loading": values_of(model),
         }
         train_on(*fresh, batches)
-        trap, lacking = folder / "trap.pt", dict(list(data["model"].items())[1:])
+        trap = folder / "trap.pt"
+        wrong = {} if from_gpu else misfits(data["model"])  # once is enough: it takes its time
         drawn = next_of_the_world()
         spare = copy.deepcopy(fresh)
 
@@ -1591,14 +2055,15 @@ def stop_and_go_on(answer, path, model, optimizer, schedule, begun, batches, epo
 
         return seen | {
             "the next random number": drawn,
-            "the learning rate after more steps": optimizer.param_groups[0]["lr"],
+            "the learning rates after more steps": [g["lr"] for g in optimizer.param_groups],
             "the parameters and buffers after more steps": values_of(model),
             "the optimizer's state after more steps": optimizer.state_dict()["state"],
             "how many steps the schedule counts": schedule.state_dict()["last_epoch"],
             CODE_RAN: springs(load, data, trap),
-            "a checkpoint that lacks a name raises an error": refuses(
-                load, data | {"model": lacking}, folder / "lacks.pt"
-            ),
+            **{
+                due: refuses(load, data | {"model": state}, folder / "wrong.pt")
+                for due, state in wrong.items()
+            },
         }
 
 
@@ -1618,9 +2083,9 @@ def resumed_adam_from_a_gpu(g):  # dropout draws, and the schedule counts steps,
 
 @load_checkpoint.probe
 def resumed_late(g):
-    begun = a_run(g, lambda: network(6), adam, halving, 3)
-    fresh = a_run(g, lambda: network(6), adam, halving, 0)
-    return RUN, *fresh, begun, batches_of(g, 2), 7, True
+    begun = a_run(g, lambda: network(6), two_rates, warm_up_then_halving, 3)
+    fresh = a_run(g, lambda: network(6), two_rates, warm_up_then_halving, 0)
+    return RUN, *fresh, begun, batches_of(g, 3), 7, True
 
 
 @load_checkpoint.alternative("In another order: each part is on its own.")
@@ -1694,6 +2159,21 @@ def schedule_by_the_epoch(path, model, optimizer, schedule):
     model.load_state_dict(checkpoint["model"])
     optimizer.load_state_dict(checkpoint["optimizer"])
     schedule.last_epoch = checkpoint["epoch"]
+    torch.set_rng_state(checkpoint["rng"])
+    return checkpoint["epoch"]
+
+
+@load_checkpoint.misconception(
+    title="Restored the schedule's counter only",
+    why="A schedule may hold more than its count: one that is made of two counts the steps of each. The rate takes another way from here.",
+    next="Give it the whole of its state.",
+    link="resuming",
+)
+def counter_of_the_schedule(path, model, optimizer, schedule):
+    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    model.load_state_dict(checkpoint["model"])
+    optimizer.load_state_dict(checkpoint["optimizer"])
+    schedule.last_epoch = checkpoint["schedule"]["last_epoch"]
     torch.set_rng_state(checkpoint["rng"])
     return checkpoint["epoch"]
 
@@ -1780,6 +2260,41 @@ def on_the_same_machine(path, model, optimizer, schedule):
 
 
 @load_checkpoint.misconception(
+    title="Looked at missing names only",
+    why="A name too many is a warning, too: the checkpoint comes from another architecture, and a part of what was trained was thrown away.",
+    next="Both kinds of misfit are an error. `load_state_dict` says so by itself, if you let it.",
+    link="names-that-do-not-fit",
+    shows=TOO_MANY,
+)
+def only_missing_names(path, model, optimizer, schedule):
+    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    notes = model.load_state_dict(checkpoint["model"], strict=False)
+    if notes.missing_keys:
+        raise KeyError(str(notes.missing_keys))
+    optimizer.load_state_dict(checkpoint["optimizer"])
+    schedule.load_state_dict(checkpoint["schedule"])
+    torch.set_rng_state(checkpoint["rng"])
+    return checkpoint["epoch"]
+
+
+@load_checkpoint.misconception(
+    title="Left the model in eval mode",
+    why="A run that goes on trains, and a training without dropout, with BatchNorm's statistics standing still, is another run.",
+    next="Leave the mode alone.",
+    link="loading-it-back",
+    shows=WHAT_ELSE,
+)
+def resumed_in_eval_mode(path, model, optimizer, schedule):
+    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    model.load_state_dict(checkpoint["model"])
+    model.eval()
+    optimizer.load_state_dict(checkpoint["optimizer"])
+    schedule.load_state_dict(checkpoint["schedule"])
+    torch.set_rng_state(checkpoint["rng"])
+    return checkpoint["epoch"]
+
+
+@load_checkpoint.misconception(
     title="Forgave names that do not fit",
     why="With `strict=False` a layer that is missing in the file keeps its random values, and the run goes on with it as if it had been "
     "trained.",
@@ -1811,11 +2326,11 @@ def forgave_the_names(path, model, optimizer, schedule):
 class EarlyStopping:
     """Say when to stop: when the validation loss has not improved for too long.
 
-    EarlyStopping(patience) is made once per run. Its method `stop` is called after every epoch with
-    the epoch's validation loss, a float, and returns True if the last `patience` epochs in a row
-    brought no new best, else False. An epoch brings a new best if its loss is lower than all before
-    it; the first epoch always does, unless its loss is NaN. A NaN is never a new best.
-    Its attribute `best` is the lowest loss so far, infinity before there is one.
+    EarlyStopping(patience) is made once per run; patience is at least 1. Its method `stop` is called
+    after every epoch with the epoch's validation loss, a float, and returns True if the last
+    `patience` epochs in a row brought no new best, else False. An epoch brings a new best if its loss
+    is lower than `best`, however little. Its attribute `best` is infinity in the beginning, and each
+    new best takes its place. A NaN never does, whenever it comes; the first loss is never infinite.
     """
 
     def __init__(self, patience: int):
@@ -1841,18 +2356,18 @@ def tell_it_losses(answer, patience, losses):
     stopper = answer(patience)
     began = getattr(stopper, "best", "no attribute `best`")
     said = [stopper.stop(loss) for loss in losses]
-    odd = [s for s in said if not isinstance(s, bool)]
+    odd = [s for s in said if not isinstance(s, bool | np.bool_)]
     if odd:
-        return {"what `stop` returns": f"an object of type {type(odd[0]).__name__}"}
+        return {"the type of what `stop` returns": type(odd[0]).__name__}
     other = answer(patience)  # a run of its own
     return {
-        "what `stop` returns": "True or False",
+        "the type of what `stop` returns": "bool",
         "the epochs after which it says stop": ", ".join(str(i) for i, s in enumerate(said, 1) if s)
         or "never",
         "`best` before the first epoch": began,
         "`best` in the end": getattr(stopper, "best", "no attribute `best`"),
         "a second one begins anew": getattr(other, "best", None) == math.inf
-        and not other.stop(losses[0] + 1000),
+        and not other.stop(math.nan),  # every patience here is 2 or more
     }
 
 
@@ -1891,6 +2406,22 @@ def with_a_nan(g):
 @EarlyStopping.probe
 def nothing_but_nan(g):
     return 2, [math.nan, math.nan, *near(g, 0.5), math.nan]
+
+
+@EarlyStopping.probe
+def gains_that_are_small(g):
+    low = near(g, 0.1)[0]
+    return 2, [low - 1e-10 * gain for gain in (0, 1, 2, 0, 3, 4, 3, 2)]
+
+
+@EarlyStopping.probe
+def below_zero(g):
+    return 2, near(g, 0.3, -0.5, -0.2, -0.9, -0.6, -0.7)
+
+
+@EarlyStopping.probe
+def large_losses_at_first(g):
+    return 2, [*near(g, 4000.0, 3000.0), math.nan, math.inf]
 
 
 @EarlyStopping.alternative("The whole history, and where its minimum lies.")
@@ -2076,6 +2607,27 @@ class NanIsFine:
 
 
 @EarlyStopping.misconception(
+    title="A small gain does not count",
+    why="Some libraries ask for a least improvement, often called `min_delta`. This order has none: lower is lower.",
+    next="Compare with the best itself.",
+    link="the-best-model-and-when-to-stop",
+)
+class LeastGain:
+    def __init__(self, patience):
+        self.patience = patience
+        self.best = math.inf
+        self.waited = 0
+
+    def stop(self, loss):
+        if loss < self.best - 1e-4:
+            self.best = loss
+            self.waited = 0
+        else:
+            self.waited += 1
+        return self.waited >= self.patience
+
+
+@EarlyStopping.misconception(
     title="Stops at the first bad epoch",
     why="Validation losses go up and down by chance. One epoch that is not the best says little; that is what the patience is for.",
     next="Count before you stop.",
@@ -2111,9 +2663,12 @@ def keep_best(model: nn.Module, train_one_epoch, validate, epochs: int) -> float
     """Train, and leave the model as it was after its best epoch.
 
     train_one_epoch: trains the given model for one epoch, in place.
-    validate: gives its validation loss, a float; lower is better, and of equal ones the first counts.
+    validate: gives its validation loss, a finite float; lower is better, however little, and of equal
+        ones the first counts.
     epochs: how many to train, at least one; after each of them the model is validated once.
-    Returns the lowest loss. Afterwards `model` itself, with its buffers, is as it was when it had it.
+    Returns the lowest loss. Afterwards every parameter and buffer in the state dict of `model` itself
+    has the value that it had then. Nothing else changes: an optimizer that was made before still knows
+    the parameters, the mode is what it was, and no file is left.
     """
     best_loss, best = math.inf, {}
     for _ in range(epochs):
@@ -2144,7 +2699,7 @@ class Course:
 
 def by_plan(model, losses):
     """Put a training into words: what an epoch does, and the loss after each."""
-    told = ", then ".join(f"{loss:.4f}" for loss in losses)
+    told = ", then ".join(f"{loss:.7g}" for loss in losses)
     return model, "adds 1 to every value", told, len(losses)
 
 
@@ -2154,10 +2709,14 @@ def train_by_plan(answer, model, training, losses, epochs):
     first = next(iter(model.state_dict().values())).flatten()[0].item()
     loads: list[int] = []
     model.register_load_state_dict_post_hook(lambda *_: loads.append(1))
-    best_loss = answer(model, course.train, course.validate, epochs)
+    with a_folder() as folder:
+        witness = Witness(model, (folder.parent, folder))
+        best_loss = answer(model, course.train, course.validate, epochs)
+        changed = witness.told()
     ends = next(iter(model.state_dict().values())).flatten()[0].item()
     return {
         "the loss returned": best_loss,
+        WHAT_ELSE: changed,
         "the epoch whose model is left in the end": round(ends - first),
         "its parameters and buffers": values_of(model),
         "epochs trained": course.epochs,
@@ -2173,8 +2732,24 @@ def best_in_the_middle(g):
 
 @keep_best.probe
 def best_at_the_first(g):
+    return by_plan(fill(network(), g), near(g, 0.2, 0.5, 0.8, 0.3))
+
+
+@keep_best.probe
+def two_are_best(g):
     low = near(g, 0.2)[0]
-    return by_plan(fill(network(), g), [low, *near(g, 0.5, 0.8), low, *near(g, 0.6)])
+    return by_plan(fill(network(3), g), [*near(g, 0.5), low, *near(g, 0.8), low, *near(g, 0.6)])
+
+
+@keep_best.probe
+def small_gains(g):
+    first = near(g, 0.4)[0]
+    return by_plan(fill(network(2), g), [first - 1e-5 * gain for gain in (0, 2, 5, 1)])
+
+
+@keep_best.probe
+def large_losses(g):
+    return by_plan(fill(nn.Linear(3, 1), g), near(g, 7000.0, 5000.0, 6000.0))
 
 
 @keep_best.probe
@@ -2295,6 +2870,44 @@ def last_of_equals(model, train_one_epoch, validate, epochs):
         if loss <= best_loss:
             best_loss, best = loss, copy.deepcopy(model.state_dict())
     model.load_state_dict(best)
+    return best_loss
+
+
+@keep_best.misconception(
+    title="The model has other parameters now",
+    why="With `assign=True` the copied tensors become the model's parameters. The optimizer still holds the old ones, and whatever it "
+    "trains from now on is no part of the model.",
+    next="Let the values be copied into the parameters that are there.",
+    link="loading-it-back",
+    shows=WHAT_ELSE,
+)
+def other_parameters(model, train_one_epoch, validate, epochs):
+    best_loss, best = math.inf, {}
+    for _ in range(epochs):
+        train_one_epoch(model)
+        loss = validate(model)
+        if loss < best_loss:
+            best_loss, best = loss, copy.deepcopy(model.state_dict())
+    model.load_state_dict(best, assign=True)
+    return best_loss
+
+
+@keep_best.misconception(
+    title="Left the file of the best model behind",
+    why="A file is a good place for the best values. This one stays in the working folder when all is done, and writes over one of that name.",
+    next="Keep a copy in memory, or use a temporary folder.",
+    link="the-best-model-and-when-to-stop",
+    shows=WHAT_ELSE,
+)
+def left_a_file(model, train_one_epoch, validate, epochs):
+    best_loss, path = math.inf, "best.pt"
+    for _ in range(epochs):
+        train_one_epoch(model)
+        loss = validate(model)
+        if loss < best_loss:
+            best_loss = loss
+            torch.save(model.state_dict(), path)
+    model.load_state_dict(torch.load(path, weights_only=True))
     return best_loss
 
 
