@@ -265,3 +265,4 @@ def test_the_package_holds_what_the_local_course_needs() -> None:
     held = {path for pattern in patterns for path in PACKAGE.glob(pattern)}
     others = {p for p in PACKAGE.rglob("*") if p.is_file() and p.suffix not in {".py", ".pyc"}}
     assert {p for p in others if not any(part.startswith(".") for part in p.parts)} <= held
+    assert {p for p in PACKAGE.glob("lessons/*/challenge/*") if p.is_file()} <= held
