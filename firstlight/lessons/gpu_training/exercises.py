@@ -5,6 +5,7 @@
 
 import math
 import sys
+import warnings
 from contextlib import ExitStack
 from types import SimpleNamespace
 from unittest import mock
@@ -27,6 +28,9 @@ def device_type(device):
     return torch.device(device).type
 
 
+READS = ("item", "tolist", "numpy", "__float__", "__bool__", "__int__", "__index__", "__repr__")
+
+
 class Placing(TorchFunctionMode):
     """Note for every tensor where the code puts it; the arithmetic itself stays on the CPU.
 
@@ -42,6 +46,8 @@ class Placing(TorchFunctionMode):
 
     def put(self, tensor, device):
         """Note a place, and keep the tensor, so that its id stays its own."""
+        if device_type(device) == "mps" and tensor.dtype == torch.float64:
+            raise TypeError("MPS has no float64: a tensor there cannot have this dtype")
         self.notes[id(tensor)] = (tensor, device_type(device))
         return tensor
 
@@ -57,12 +63,14 @@ class Placing(TorchFunctionMode):
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = dict(kwargs or {})
         name = getattr(func, "__name__", "")
+        if name == "_parse_to":  # how a module reads the arguments of its own `.to`
+            return func(*args, **kwargs)
         if func == torch.Tensor.device.__get__:
             return torch.device(self.of(args[0]))
         if func == torch.Tensor.data.__set__:
             self.put(args[0], self.of(args[1]))
             return func(*args, **kwargs)
-        if name in ("item", "tolist", "__float__", "__bool__", "__int__"):
+        if name in READS:
             self.reads += self.of(args[0]) != "cpu"
         if name in ("to", "cuda", "cpu"):
             return self.moved(name, func, args, kwargs)
@@ -140,8 +148,9 @@ def pick_device() -> torch.device:
 
     Returns a torch.device of type "cuda", "mps" or "cpu"; with several GPUs the first, or no index.
     Where PyTorch has `torch.accelerator`, it knows the answer. PyTorch 2.4 and 2.5 do not have it:
-    ask for CUDA and MPS there. Ask only, and put no tensor anywhere to try. The check plays several
-    machines: it decides what those questions answer.
+    ask for CUDA and MPS there. Ask only: put no tensor anywhere to try, and change no setting. Ask at
+    every call, and by full names such as `torch.cuda.is_available()`, because the check plays several
+    machines one after the other: it decides what those questions answer.
     """
     # solution:
     if hasattr(torch, "accelerator"):
@@ -159,12 +168,17 @@ def pick_device() -> torch.device:
 def on_several_machines(answer, machines):
     seen = {}
     for name, (built, present, new) in machines.items():
-        with playing(built, present, new):
+        before = torch.get_default_device()
+        with playing(built, int(present), new):
             try:
                 result = answer()
             except Exception as error:
                 seen[f"on {name}"] = f"{type(error).__name__}: {error}"
                 continue
+        if torch.get_default_device() != before:
+            torch.set_default_device(None)
+            seen[f"on {name}"] = "a changed setting: the device where new tensors are made"
+            continue
         if isinstance(result, torch.device):
             index = f", number {result.index}" if result.index else ""
             seen[f"on {name}"] = f"the device {result.type}{index}"
@@ -174,29 +188,31 @@ def on_several_machines(answer, machines):
 
 
 def playing(built, present, new):
-    """Let PyTorch's questions be answered as on another machine."""
+    """Let PyTorch's questions be answered as on another machine, with `present` accelerators."""
     device = torch.device(built) if built else None
     played = ExitStack()
     for kind, module in (("cuda", torch.cuda), ("mps", torch.backends.mps)):
-        there = present and built == kind
+        there = bool(present and built == kind)
         played.enter_context(mock.patch.object(module, "is_available", lambda there=there: there))
     played.enter_context(
-        mock.patch.object(torch.cuda, "device_count", return_value=int(present and built == "cuda"))
+        mock.patch.object(torch.cuda, "device_count", return_value=present * (built == "cuda"))
     )
     played.enter_context(
         mock.patch.object(torch.backends.mps, "is_built", return_value=built == "mps")
     )
     played.enter_context(mock.patch.object(torch.cuda, "current_device", return_value=0))
     played.enter_context(
-        mock.patch.object(torch.mps, "device_count", return_value=int(present and built == "mps"))
+        mock.patch.object(torch.mps, "device_count", return_value=present * (built == "mps"))
     )
     fake = SimpleNamespace(
-        is_available=lambda: present,
-        device_count=lambda: int(present),
+        is_available=lambda: present > 0,
+        device_count=lambda: present,
         current_accelerator=lambda check_available=False: (
             device if present or not check_available else None
         ),
     )
+    version = torch.torch_version.TorchVersion("2.13.0" if new else "2.4.1")
+    played.enter_context(mock.patch.object(torch, "__version__", version))
     played.enter_context(mock.patch.object(torch, "accelerator", fake, create=True))
     played.enter_context(mock.patch.dict(sys.modules, {"torch.accelerator": fake if new else None}))
     if not new:
@@ -208,6 +224,7 @@ def playing(built, present, new):
 NEW = {
     "a machine with CUDA": ("cuda", True, True),
     "a Mac with MPS": ("mps", True, True),
+    "a machine with three GPUs": ("cuda", 3, True),
     "a machine without a GPU": (None, False, True),
     "a machine without a GPU, PyTorch built for CUDA": ("cuda", False, True),
 }
@@ -377,9 +394,10 @@ def place(batch, device: torch.device):
     """Put every tensor of a batch onto a device, however deep it stands.
 
     batch: a tensor, or a dict, list or tuple of such batches, one in another. Whatever else stands in
-    it, such as text, numbers or None, stays what it is.
+    it, such as text, numbers or None, stays what it is. What requires a gradient still does.
     device: where to. Use `.to(device)`: the check notes every move.
-    Returns the same containers with the same keys, newly built; the given ones stay as they are.
+    Returns the same kinds of containers with the same keys, newly built at every depth, also when they
+    hold nothing; the given ones stay as they are.
     """
 
     # solution:
@@ -399,9 +417,11 @@ def place(batch, device: torch.device):
 def told(value, placing):
     """Describe a batch in words: its containers, its tensors and where they are."""
     if isinstance(value, torch.Tensor):
-        return f"{value.flatten().tolist()} on {placing.of(value)}"
+        graph = ", requires a gradient" if value.requires_grad else ""
+        return f"{value.flatten().tolist()} on {placing.of(value)}{graph}"
     if isinstance(value, dict):
-        inside = ", ".join(f"{k}: {told(v, placing)}" for k, v in value.items())
+        items = sorted(value.items(), key=lambda item: repr(item[0]))
+        inside = ", ".join(f"{k!r}: {told(v, placing)}" for k, v in items)
         return f"dict({inside})"
     if isinstance(value, list | tuple):
         inside = ", ".join(told(part, placing) for part in value)
@@ -411,14 +431,25 @@ def told(value, placing):
 
 @place.drive
 def note_the_moves(answer, batch, device):
-    before = [id(part) for part in spread(batch)]
+    before, given = [id(part) for part in spread(batch)], {id(part) for part in changeable(batch)}
     with Placing() as placing:
         result = answer(batch, device)
+        described = told(result, placing)
     kept = before == [id(part) for part in spread(batch)]
     return {
-        "the placed batch": told(result, placing),
+        "the placed batch": described,
         "the given batch afterwards": "as it was" if kept else "changed",
+        "lists and dicts given back": sum(id(part) in given for part in changeable(result)),
     }
+
+
+def changeable(value):
+    """Yield the lists and dictionaries of a batch, at every depth."""
+    if isinstance(value, dict | list):
+        yield value
+    if isinstance(value, dict | list | tuple):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from changeable(part)
 
 
 def whole(g, *shape):
@@ -432,14 +463,22 @@ def a_pair(g):
 
 @place.probe
 def named_parts(g):
-    batch = {"image": whole(g, 2, 2), "label": whole(g, 2), "file": "a.png", "weight": None}
-    return batch, torch.device("mps")
+    label = whole(g, 2)
+    batch = {"image": whole(g, 2, 2).float(), "label": label, "file": "a.png", "weight": None}
+    return batch | {"next": label + 1}, torch.device("mps")
 
 
 @place.probe
 def one_in_another(g):
     inner = {"pair": (whole(g, 2), [whole(g, 3), 7]), "name": "x"}
     return (inner, whole(g, 1), 0.5), torch.device("cuda")
+
+
+@place.probe
+def odd_parts(g):
+    weight = nn.Parameter(whole(g, 2).float())
+    inner = {3: [whole(g, 2)], "none": [], "names": {"a": ["x", 1]}}
+    return {"one": (whole(g, 1)[0],), "inner": inner, "weight": weight}, torch.device("cuda")
 
 
 @place.probe
@@ -485,9 +524,10 @@ def copied_and_refilled(batch, device):
 
 
 @place.misconception(
-    title="What `.to` returned was dropped",
-    why="A tensor's `.to` returns a tensor and leaves the one that it was called on where it is. Only a module moves itself.",
-    next="Return what `.to` returns.",
+    title="The tensors stayed where they were",
+    why="No tensor of the result is on the device. Either none was sent there, or what `.to` returned was dropped: a tensor's `.to` "
+    "returns a tensor and leaves the one that it was called on where it is. Only a module moves itself.",
+    next="Call `.to` with the given device, and return what it returns.",
     link="two-kinds-of-to",
 )
 def not_assigned(batch, device):
@@ -603,12 +643,15 @@ def to_cuda(batch, device):
     ),
 )
 class MaskedRamp(nn.Module):
-    """Weigh the positions of padded sequences: from 0 at the first to 1 at the last, 0 in the padding.
+    """Weigh the positions of padded sequences by a ramp, and set the padding to 0.
 
-    MaskedRamp(size): the weights are `torch.linspace(0, 1, size)`. They are fixed: not trained.
-    forward(x, lengths): x is (B, size), float32; lengths (B,), int64: how many positions of each row
-    are real. Returns (B, size): x times the weights, and 0 from position `lengths[b]` on.
-    It works wherever the module and its inputs are moved together, also after it was moved again.
+    MaskedRamp(size): the weights of the `size` positions are `torch.linspace(0, 1, size)`, the same for
+    all rows; size is at least 2. They are fixed: not trained.
+    forward(x, lengths): x is (B, size), float32, all finite; lengths (B,), int64: how many positions of
+    each row are real. Returns (B, size): x times the weights, and 0 from position `lengths[b]` on. As
+    part of a network it lets gradients through to x.
+    It works wherever the module and its inputs are moved together, also after it was moved again, and
+    when it is moved as part of another module.
     """
 
     # solution:
@@ -629,9 +672,11 @@ def moved_about(answer, x, lengths):
     module = answer(x.shape[1])
     seen = {"result on the CPU": module(x, lengths)}
     seen["numbers to train"] = sum(p.numel() for p in module.parameters() if p.requires_grad)
+    seen["a gradient reaches x"] = bool(module(x.clone().requires_grad_(), lengths).requires_grad)
+    around = nn.ModuleList([module])
     with Placing() as placing:
         for device in ("cuda", "cpu", "mps"):
-            module.to(device)
+            (around if device == "mps" else module).to(device)
             try:
                 where = placing.of(module(x.to(device), lengths.to(device)))
             except OnTwoDevicesError as error:
@@ -818,7 +863,7 @@ def timed(work, synchronize, repeats: int, clock) -> float:
     synchronize: called without arguments, returns when the device's queue is empty.
     repeats: how many runs to measure, one directly after the other.
     clock: called without arguments, gives the seconds now, such as `time.perf_counter`.
-    Run the work once before, which does not count. Returns the mean seconds of the `repeats` runs.
+    Returns the mean seconds of the `repeats` runs. Before them the work runs once, which does not count.
     The check hands in a device, a queue and a clock of its own.
     """
     # solution:
@@ -857,7 +902,9 @@ class Queue:
 def on_a_slow_device(answer, ask, run, first, repeats):
     queue = Queue(ask, run, first)
     result = answer(queue.work, queue.synchronize, repeats, queue.clock)
-    return {"seconds for one run": result, "runs in all": queue.runs}
+    other = Queue(2 * ask, run, first)
+    again = answer(other.work, other.synchronize, repeats, other.clock)
+    return {"seconds for one run": result, "runs in all": queue.runs, "of other work": again}
 
 
 @timed.probe
@@ -866,8 +913,8 @@ def four_runs(g):
 
 
 @timed.probe
-def seven_runs(g):
-    return 0.5, 3.0, 90.0, 7
+def many_runs(g):
+    return 0.5, 3.0, 90.0, 37
 
 
 @timed.probe
@@ -1045,12 +1092,12 @@ def how_held(value: float, dtype: torch.dtype) -> str:
 @how_held.drive
 def several_numbers(answer, values, dtype):
     name = str(dtype).removeprefix("torch.")
-    return {f"{value:g} in {name}": answer(value, dtype) for value in values}
+    return {f"{value:.11g} in {name}": answer(value, dtype) for value in values}
 
 
-LARGE = [70000.0, 65519.0, -70000.0, 3.5e38, 1e39, -1e39, 65504.0]
+LARGE = [70000.0, 65519.0, -70000.0, 3.4e38, 3.5e38, 1e39, -1e39, 65504.0]
 SMALL = [1e-8, -1e-8, 3e-8, 1e-6, 2.0**-24, 1e-40, 1e-46, -1e-46, 0.0]
-NEAR = [0.1, 1.001, 2049.0, 2048.0, 0.5, -0.1, 1 + 2.0**-7, 1 + 2.0**-9, 1.0000001]
+NEAR = [0.1, 1.001, 2049.0, 2048.0, 0.5, -0.1, 1 + 2.0**-7, 1 + 2.0**-9, 1.0000001, 1 + 1e-10]
 
 
 @how_held.probe
@@ -1238,13 +1285,15 @@ def train_step_amp(
 ) -> float:
     """Train on one batch in mixed precision, with clipped gradients.
 
-    model, loss_fn, optimizer: as in `train_step`; the parameters are float32 and on the inputs'
-    device. Their `.grad` may hold older gradients, which do not count.
+    model, loss_fn, optimizer: as in `train_step`; the model is in training mode and stays in it. The
+    parameters are float32 and on the inputs' device. Their `.grad` may hold older gradients, which do
+    not count.
     scaler: a GradScaler, which may be switched off (`enabled=False`); then its methods pass everything
     through, and the same lines are right.
     dtype: what autocast is to compute in; it covers the model and the loss, and not the backward.
     max_norm: the greatest norm of the true gradients (of all parameters together); longer ones are
-    shortened to it. A step whose gradients are infinite or NaN is left out, as the scaler does.
+    shortened to it, and shorter ones stay as they are. A scaler that is switched on leaves out a step
+    whose gradients are infinite or NaN; leave that to it.
     Returns the loss as a float, not scaled. Let the scaler adapt its scale at the end.
     """
     # solution:
@@ -1264,25 +1313,38 @@ def train_step_amp(
 def three_batches(answer, model, scale, batches, dtype, max_norm):
     seen, notes = {}, []
     scaler = torch.amp.GradScaler("cpu", init_scale=scale or 2.0, enabled=bool(scale))
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    named = dict(model.named_parameters())
+    kinds = [[p for name, p in named.items() if name.endswith(kind)] for kind in ("weight", "bias")]
+    optimizer = torch.optim.SGD([{"params": kind} for kind in kinds], lr=0.5)
+    modes = []
     for parameter in model.parameters():
         parameter.grad = torch.full_like(parameter, 0.25 * (scale or 1.0))
 
     def loss_fn(outputs, targets):
         if outputs.requires_grad:
             outputs.register_hook(lambda _: notes.append(torch.is_autocast_enabled("cpu")))
+        modes.append(model.training)
         seen.setdefault("the model's output", outputs.dtype)
         loss = F.cross_entropy(outputs, targets)
         seen.setdefault("the loss", loss.dtype)
         return loss
 
+    outdated = left_on = False
     for turn, (inputs, targets) in enumerate(batches, start=1):
-        loss = answer(model, loss_fn, optimizer, scaler, inputs, targets, dtype, max_norm)
+        with warnings.catch_warnings(record=True) as told_off:
+            warnings.simplefilter("always")
+            loss = answer(model, loss_fn, optimizer, scaler, inputs, targets, dtype, max_norm)
+        left_on = left_on or torch.is_autocast_enabled("cpu")
+        torch.set_autocast_enabled("cpu", False)
+        outdated |= any(issubclass(w.category, FutureWarning) for w in told_off)
         seen[f"what step {turn} returns"] = loss
         for name, parameter in model.named_parameters():
             seen[f"{name} after step {turn}"] = parameter.detach().clone()
         seen[f"the scale after step {turn}"] = scaler.get_scale()
     seen["autocast during the backward"] = any(notes)
+    seen["autocast left on afterwards"] = left_on
+    seen["always in training mode"] = all(modes) and model.training
+    seen["a warning that a function is outdated"] = Extra(outdated)
     return seen
 
 
@@ -1312,6 +1374,12 @@ def two_layers(g):
 def scaler_off(g):
     model = fill(nn.Linear(5, 4), g)
     return model, 0.0, batches_of(g, (5, 4), 3), torch.bfloat16, 0.6
+
+
+@train_step_amp.probe
+def short_gradients(g):
+    model = fill(nn.Linear(4, 3), g)
+    return model, 256.0, batches_of(g, (4, 3), 5), torch.bfloat16, 60.0
 
 
 @train_step_amp.probe
@@ -1387,8 +1455,8 @@ def clipped_while_scaled(model, loss_fn, optimizer, scaler, inputs, targets, dty
 
 
 @train_step_amp.misconception(
-    title="Clipped after the step",
-    why="The parameters had moved already, by the whole gradient.",
+    title="The step was taken with gradients that were not clipped",
+    why="Clipping writes into the gradients. If it is missing, or comes after the step, the parameters move by the whole gradient.",
     next="Clip between `unscale_` and the step.",
     link="the-order-with-a-scaler",
 )
@@ -1549,6 +1617,45 @@ def scaled_loss_returned(model, loss_fn, optimizer, scaler, inputs, targets, dty
     return scaler.scale(loss).item()
 
 
+@train_step_amp.misconception(
+    title="CUDA's autocast, by its old name",
+    why="`torch.cuda.amp.autocast` is for CUDA alone, whatever device you train on: elsewhere it covers nothing, and the layers compute "
+    "in float32. PyTorch has given it up, and says so in a warning.",
+    next="Use `torch.autocast`, and tell it the type of the inputs' device.",
+    link="autocast",
+)
+def autocast_by_its_old_name(model, loss_fn, optimizer, scaler, inputs, targets, dtype, max_norm):
+    optimizer.zero_grad()
+    with torch.cuda.amp.autocast(dtype=dtype):
+        loss = loss_fn(model(inputs), targets)
+    scaler.scale(loss).backward()
+    scaler.unscale_(optimizer)
+    nn.utils.clip_grad_norm_(model.parameters(), max_norm)
+    scaler.step(optimizer)
+    scaler.update()
+    return loss.item()
+
+
+@train_step_amp.misconception(
+    title="A new scaler for every step",
+    why="A scaler learns from step to step how large the scale may be. A new one has learned nothing: after each overflow it begins "
+    "with the scale that overflowed, and the caller's scaler never hears of it.",
+    next="Use the scaler that you are given.",
+    link="the-order-with-a-scaler",
+)
+def new_scaler_every_step(model, loss_fn, optimizer, scaler, inputs, targets, dtype, max_norm):
+    scaler = torch.amp.GradScaler(inputs.device.type)
+    optimizer.zero_grad()
+    with torch.autocast(inputs.device.type, dtype=dtype):
+        loss = loss_fn(model(inputs), targets)
+    scaler.scale(loss).backward()
+    scaler.unscale_(optimizer)
+    nn.utils.clip_grad_norm_(model.parameters(), max_norm)
+    scaler.step(optimizer)
+    scaler.update()
+    return loss.item()
+
+
 # Memory by hand ---------------------------------------------------------------------------------
 
 
@@ -1568,11 +1675,12 @@ def training_memory(model: nn.Module, batch: torch.Tensor) -> dict:
     model: any module whose layers (the modules without modules inside) each return one tensor; some of
     its parameters may be frozen (`requires_grad=False`).
     batch: its input.
-    Returns a dict of whole numbers of bytes:
-    "parameters": all parameters. "gradients": as many bytes as the parameters that are trained.
+    Returns a dict of whole numbers (int) of bytes:
+    "parameters": all parameters; one that several layers share is there once. "gradients": as many bytes as the parameters that are trained.
     "moments": Adam's two numbers for each trained one, in the same format. "activations": the outputs of
     all layers when the model runs once on the batch; a layer that runs twice counts twice.
-    Afterwards the model has no hook of yours.
+    Afterwards the model is as it was: with the hooks that it had, no others, in the same mode, and
+    without new gradients.
     """
 
     # solution:
@@ -1600,11 +1708,36 @@ def training_memory(model: nn.Module, batch: torch.Tensor) -> dict:
 
 @training_memory.drive
 def add_up(answer, model, batch):
+    for module in model.modules():
+        module.register_forward_hook(lambda *_: None)  # somebody else's
+    before, modes = hooks_of(model), [module.training for module in model.modules()]
     result = answer(model, batch)
+    whole_numbers = isinstance(result, dict) and all(type(n) is int for n in result.values())
     if isinstance(result, dict):
         result = {key: result[key] for key in sorted(result, key=str)}
-    left = sum(len(module._forward_hooks) for module in model.modules())
-    return {"result": result, "hooks left in the model": left}
+    after, everywhere = hooks_of(model), nn.modules.module._global_forward_hooks
+    fewer, more = len(before - after), len(after - before) + len(everywhere)
+    everywhere.clear()
+    changed = modes != [module.training for module in model.modules()]
+    return {
+        "result": result,
+        "all of them whole numbers": whole_numbers,
+        "hooks": f"{more} new, {fewer} removed" if more or fewer else "as before",
+        "the model's mode": "changed" if changed else "as before",
+        "new gradients": sum(p.grad is not None for p in model.parameters()),
+    }
+
+
+def hooks_of(model):
+    """Collect all forward hooks of a model, each with its module."""
+    return {(id(module), key) for module in model.modules() for key in module._forward_hooks}
+
+
+class FirstTwo(nn.Module):
+    """A layer whose output is a part of its input, in the same memory."""
+
+    def forward(self, x):
+        return x[:, :2]
 
 
 @training_memory.probe
@@ -1625,6 +1758,18 @@ def in_double(g):
 def twice_the_same(g):
     layer = nn.Linear(4, 4)
     return nn.Sequential(layer, nn.ReLU(), layer, nn.Linear(4, 9)), numbers(g, 3, 4)
+
+
+@training_memory.probe
+def a_layer_alone(g):
+    return nn.Linear(5, 3), numbers(g, 4, 5)
+
+
+@training_memory.probe
+def shared_weight(g):
+    first, second = nn.Linear(4, 4), nn.Linear(4, 4)
+    second.weight = first.weight
+    return nn.Sequential(first, second, FirstTwo(), nn.Dropout(0.5)).eval(), numbers(g, 3, 4)
 
 
 @training_memory.alternative("`nbytes` is the same product.")
@@ -1889,7 +2034,7 @@ def for_one_example(model, batch):
     why="The numbers are right. At each later run the hooks go on adding to a list that nobody reads.",
     next="Remove them after the run.",
     link="where-the-memory-goes",
-    shows="hooks left in the model",
+    shows="hooks",
 )
 def hooks_stay(model, batch):
     def size(tensor):
@@ -1909,6 +2054,368 @@ def hooks_stay(model, batch):
     }
 
 
+# Memory, read from the device ---------------------------------------------------------------------
+
+
+@exercise(
+    level="supported",
+    minutes=7,
+    why="The device that was handed in decides what is asked; the CPU is asked nothing.",
+    hints=(
+        "`device.type` is the text by which to choose. Whether the machine *has* a GPU is another question.",
+        "The functions of `torch.cuda` that read memory take the device as an argument; without it they "
+        "speak of the current GPU.",
+        "`torch.cuda.get_device_properties(device)` describes a GPU. On a machine that has one, "
+        "`dir(…)` lists what it knows; the documentation does so on any machine.",
+    ),
+)
+def memory_report(device: torch.device) -> dict:
+    """Read how many bytes of a device's memory are taken.
+
+    device: where a training runs: of type "cuda", with or without a number, "mps" or "cpu". The machine
+    has it, and may have others, too.
+    Returns a dict of whole numbers of bytes.
+    On CUDA: "now", what tensors take at the moment; "most", the most that they took at one time so far;
+    "total", how much memory this GPU has. All three are about the given GPU.
+    On MPS: "now" alone. On the CPU: an empty dict.
+    The check plays several machines: it decides what `torch.cuda` and `torch.mps` answer.
+    """
+    # solution:
+    kind = device.type
+    if kind == "cuda":
+        return {
+            "now": torch.cuda.memory_allocated(device),
+            "most": torch.cuda.max_memory_allocated(device),
+            "total": torch.cuda.get_device_properties(device).total_memory,
+        }
+    if kind == "mps":
+        return {"now": torch.mps.current_allocated_memory()}
+    return {}
+    # end solution
+
+
+GPUS = (
+    {"now": 7_340_032, "most": 9_437_184, "reserved": 23_068_672, "total": 8_589_934_592},
+    {"now": 3_145_728, "most": 5_242_880, "reserved": 12_582_912, "total": 17_179_869_184},
+)
+ON_THE_MAC = {"now": 1_572_864, "reserved": 4_194_304, "total": 11_453_251_584}
+
+
+class PlayedGpus:
+    """What `torch.cuda` answers about memory on a machine with some GPUs, or with none."""
+
+    def __init__(self, count):
+        self.count = count
+        self.current = 0
+
+    def gpu(self, device=None):
+        """Find the GPU that is meant, as `torch.cuda` does: none named is the current one."""
+        if not self.count:
+            raise AssertionError("Torch not compiled with CUDA enabled")
+        if not isinstance(device, int | None):
+            device = torch.device(device)
+            if device.type != "cuda":
+                raise ValueError(f"Expected a cuda device, but got: {device}")
+            device = device.index
+        index = self.current if device is None else device
+        if not 0 <= index < self.count:
+            raise AssertionError("Invalid device id")
+        return GPUS[index]
+
+    def number(self, name):
+        """Make the function that reads one number; without a GPU the real ones answer 0."""
+        return lambda device=None: self.gpu(device)[name] if self.count else 0
+
+    def properties(self, device=None):
+        """Describe a GPU under the names that the real description has, and no others."""
+        gpu = self.gpu(device)
+        known = {"name": "a played GPU", "major": 8, "minor": 0, "multi_processor_count": 40}
+        return type("_CudaDeviceProperties", (), known | {"total_memory": gpu["total"]})()
+
+    def info(self, device=None):
+        """Give the free and the whole memory."""
+        gpu = self.gpu(device)
+        return gpu["total"] - gpu["reserved"] - 4_194_304, gpu["total"]
+
+    def stats(self, device=None):
+        """Give the dictionary that the single numbers come from."""
+        if not self.count:
+            return {}
+        gpu = self.gpu(device)
+        return {
+            "allocated_bytes.all.current": gpu["now"],
+            "allocated_bytes.all.peak": gpu["most"],
+            "reserved_bytes.all.current": gpu["reserved"],
+            "reserved_bytes.all.peak": gpu["reserved"],
+        }
+
+    def device(self, device):
+        """Make another GPU the current one for the length of a `with` block."""
+        stack = ExitStack()
+        stack.callback(setattr, self, "current", self.current)
+        self.set(device)
+        return stack
+
+    def set(self, device):
+        """Make another GPU the current one."""
+        self.current = GPUS.index(self.gpu(device))
+
+
+def playing_memory(gpus, mac):
+    """Let PyTorch's questions about memory be answered as on another machine."""
+    played, cuda = ExitStack(), PlayedGpus(gpus)
+
+    def mps(name):
+        if not mac:
+            raise RuntimeError("Cannot execute this without MPS backend.")
+        return ON_THE_MAC[name]
+
+    answers = {
+        torch.cuda: {
+            "is_available": lambda: gpus > 0,
+            "device_count": lambda: gpus,
+            "current_device": lambda: GPUS.index(cuda.gpu()),
+            "memory_allocated": cuda.number("now"),
+            "max_memory_allocated": cuda.number("most"),
+            "memory_reserved": cuda.number("reserved"),
+            "max_memory_reserved": cuda.number("reserved"),
+            "get_device_properties": cuda.properties,
+            "mem_get_info": cuda.info,
+            "memory_stats": cuda.stats,
+            "device": cuda.device,
+            "set_device": cuda.set,
+            "synchronize": cuda.gpu,
+        },
+        torch.mps: {
+            "current_allocated_memory": lambda: mps("now"),
+            "driver_allocated_memory": lambda: mps("reserved"),
+            "recommended_max_memory": lambda: mps("total"),
+        },
+        torch.backends.mps: {"is_available": lambda: mac},
+    }
+    answers[torch.cuda.memory] = {
+        name: answers[torch.cuda][name] for name in answers[torch.cuda] if "mem" in name
+    }
+    if hasattr(torch, "accelerator"):
+        answers[torch.accelerator] = {
+            "is_available": lambda: mac or gpus > 0,
+            "memory_allocated": lambda device=None: mps("now") if mac else cuda.gpu(device)["now"],
+            "max_memory_allocated": lambda device=None: cuda.gpu(device)["most"],
+            "get_memory_info": cuda.info,
+        }
+    for module, functions in answers.items():
+        for name, function in functions.items():
+            played.enter_context(mock.patch.object(module, name, function, create=True))
+    return played
+
+
+@memory_report.drive
+def read_on_several_machines(answer, machines):
+    seen = {}
+    for name, (device, gpus, mac) in machines.items():
+        with playing_memory(gpus, mac):
+            try:
+                result = answer(torch.device(device))
+            except Exception as error:
+                result = f"{type(error).__name__}: {error}"
+        if isinstance(result, dict):
+            result = ", ".join(f"{key}: {result[key]!r}" for key in sorted(result, key=str))
+            result = f"dict({result})"
+        seen[f"{device} on {name}"] = result if isinstance(result, str) else repr(result)
+    return seen
+
+
+ONE = {"a machine with one GPU": ("cuda", 1, False)}
+NONE = {"a machine without a GPU": ("cpu", 0, False)}
+TWO = {"a machine with two GPUs": ("cuda:1", 2, False)}
+MAC = {"a Mac": ("mps", 0, True)}
+UNUSED = {"a machine whose GPU is not used": ("cpu", 1, False)}
+
+
+@memory_report.probe
+def the_usual_two(g):
+    return (ONE | NONE,)
+
+
+@memory_report.probe
+def the_unusual_ones(g):
+    return (TWO | UNUSED,)
+
+
+@memory_report.probe
+def with_a_mac(g):
+    return (MAC | ONE | UNUSED,)
+
+
+@memory_report.probe
+def every_machine(g):
+    return (NONE | ONE | TWO | MAC | UNUSED,)
+
+
+@memory_report.alternative("All of it stands in the statistics, too.")
+def from_the_statistics(device):
+    kind = torch.device(device).type
+    if kind == "cpu":
+        return {}
+    if kind == "mps":
+        return dict(now=torch.mps.current_allocated_memory())
+    stats = torch.cuda.memory_stats(device)
+    _, total = torch.cuda.mem_get_info(device)
+    now, most = (stats[f"allocated_bytes.all.{what}"] for what in ("current", "peak"))
+    return dict(total=total, most=most, now=now)
+
+
+@memory_report.alternative("The GPU can be made the current one, and is then meant without a name.")
+def as_the_current_one(device):
+    report = {}
+    if device.type == "mps":
+        report["now"] = torch.mps.current_allocated_memory()
+    elif device.type == "cuda":
+        with torch.cuda.device(device):
+            report["now"] = torch.cuda.memory_allocated()
+            report["most"] = torch.cuda.max_memory_allocated()
+        report["total"] = torch.cuda.mem_get_info(device)[1]
+    return report
+
+
+@memory_report.alternative("The number of the GPU does as well as the device.")
+def by_its_number(device):
+    if str(device).startswith("cuda"):
+        i = device.index if device.index is not None else torch.cuda.current_device()
+        gpu = torch.cuda.get_device_properties(i)
+        now, most = torch.cuda.memory_allocated(i), torch.cuda.max_memory_allocated(i)
+        return {"now": now, "most": most, "total": gpu.total_memory}
+    return {"now": torch.mps.current_allocated_memory()} if device.type == "mps" else {}
+
+
+@memory_report.misconception(
+    title="`total_mem` is no property of a GPU",
+    why="It is called `total_memory`. Python looks up a name when its line runs, and this line runs where there is CUDA and "
+    "nowhere else: on your own machine and in tests without a GPU it looks right for ever.",
+    next="Look the name up. What your tests never run has to be checked in another way.",
+    link="where-the-memory-goes",
+)
+def a_name_never_tried(device):
+    if device.type == "cuda":
+        return {
+            "now": torch.cuda.memory_allocated(device),
+            "most": torch.cuda.max_memory_allocated(device),
+            "total": torch.cuda.get_device_properties(device).total_mem,
+        }
+    if device.type == "mps":
+        return {"now": torch.mps.current_allocated_memory()}
+    return {}
+
+
+@memory_report.misconception(
+    title="CUDA is asked on every machine",
+    why="Without CUDA there is no GPU whose properties could be read. Some of these functions answer 0 there and some end in an "
+    "error, so the one kind hides the other.",
+    next="Look at `device.type` first.",
+    link="where-the-memory-goes",
+)
+def asked_everywhere(device):
+    return {
+        "now": torch.cuda.memory_allocated(device if device.type == "cuda" else None),
+        "most": torch.cuda.max_memory_allocated(device if device.type == "cuda" else None),
+        "total": torch.cuda.get_device_properties(
+            device if device.type == "cuda" else 0
+        ).total_memory,
+    }
+
+
+@memory_report.misconception(
+    title="The machine was asked, not the device",
+    why="`torch.cuda.is_available()` says that there is a GPU. Whether this training runs on it, the device says.",
+    next="Choose by `device.type`.",
+    link="where-the-memory-goes",
+)
+def by_what_there_is(device):
+    if torch.cuda.is_available():
+        if device.type != "cuda":
+            device = torch.device("cuda")
+        return {
+            "now": torch.cuda.memory_allocated(device),
+            "most": torch.cuda.max_memory_allocated(device),
+            "total": torch.cuda.get_device_properties(device).total_memory,
+        }
+    if torch.backends.mps.is_available():
+        return {"now": torch.mps.current_allocated_memory()}
+    return {}
+
+
+@memory_report.misconception(
+    title="Reserved was taken for allocated",
+    why="PyTorch keeps memory that tensors have given back, to be quick with the next one. `memory_reserved` counts that too: it is what "
+    "other programs cannot have, and not what your tensors take.",
+    next="Read what is allocated.",
+    link="where-the-memory-goes",
+)
+def what_is_reserved(device):
+    if device.type == "cuda":
+        return {
+            "now": torch.cuda.memory_reserved(device),
+            "most": torch.cuda.max_memory_reserved(device),
+            "total": torch.cuda.get_device_properties(device).total_memory,
+        }
+    if device.type == "mps":
+        return {"now": torch.mps.driver_allocated_memory()}
+    return {}
+
+
+@memory_report.misconception(
+    title="Always the first GPU",
+    why="Without an argument these functions speak of the current GPU, which is number 0 until you say otherwise. Your "
+    "tensors are on another.",
+    next="Hand the device on.",
+    link="where-the-memory-goes",
+)
+def always_the_first(device):
+    if device.type == "cuda":
+        return {
+            "now": torch.cuda.memory_allocated(),
+            "most": torch.cuda.max_memory_allocated(),
+            "total": torch.cuda.get_device_properties(0).total_memory,
+        }
+    if device.type == "mps":
+        return {"now": torch.mps.current_allocated_memory()}
+    return {}
+
+
+@memory_report.misconception(
+    title="What is free was taken for the total",
+    why="`mem_get_info` returns two numbers, first what is free, then what there is. The first shrinks as programs use the GPU.",
+    next="Take the second number, or ask for the GPU's properties.",
+    link="where-the-memory-goes",
+)
+def what_is_free(device):
+    if device.type == "cuda":
+        return {
+            "now": torch.cuda.memory_allocated(device),
+            "most": torch.cuda.max_memory_allocated(device),
+            "total": torch.cuda.mem_get_info(device)[0],
+        }
+    if device.type == "mps":
+        return {"now": torch.mps.current_allocated_memory()}
+    return {}
+
+
+@memory_report.misconception(
+    title="A Mac's GPU was forgotten",
+    why="Not every GPU is CUDA's. On a Mac the report is empty, as if nothing were taken.",
+    next="Give MPS a branch of its own.",
+    link="where-the-memory-goes",
+)
+def only_cuda_reports(device):
+    if device.type != "cuda":
+        return {}
+    return {
+        "now": torch.cuda.memory_allocated(device),
+        "most": torch.cuda.max_memory_allocated(device),
+        "total": torch.cuda.get_device_properties(device).total_memory,
+    }
+
+
 # The clinic -------------------------------------------------------------------------------------
 
 
@@ -1925,10 +2432,11 @@ def hooks_stay(model, batch):
 def mean_loss_on(model: nn.Module, loss_fn, batches, device: torch.device) -> float:
     """Compute the mean loss over all examples on a device.
 
-    model: in the mode that the caller has set, anywhere. It is on the device afterwards.
-    batches: pairs (inputs, targets) on the CPU, of different sizes. The loss of each batch is a mean;
-    every *example* counts the same. No graph is recorded.
-    Returns a float. Only one number is read from the device, at the end.
+    model: on any device, in the mode that the caller has set, which stays. It is on `device` afterwards.
+    batches: pairs (inputs, targets) on the CPU, of different sizes, targets (B,); a list or a loader, which stays as
+    it is. The loss of each batch is a mean; every *example* counts the same. No graph is recorded.
+    device: of any type. MPS, for one, has no float64.
+    Returns a float. Only one number is read from the device, at the end; printing a tensor reads it.
     """
     model.to(device)
     total, count = 0.0, 0
@@ -1944,10 +2452,13 @@ def mean_loss_on(model: nn.Module, loss_fn, batches, device: torch.device) -> fl
 
 @mean_loss_on.drive
 def evaluate_there(answer, model, batches, device):
-    graphs = []
+    graphs, modes = [], []
+    before = [module.training for module in model.modules()]
+    given = [(id(inputs), id(targets)) for inputs, targets in batches]
 
     def loss_fn(outputs, targets):
         graphs.append(outputs.requires_grad)
+        modes.append([module.training for module in model.modules()])
         return F.cross_entropy(outputs, targets)
 
     with Placing() as placing:
@@ -1957,12 +2468,16 @@ def evaluate_there(answer, model, batches, device):
             result = f"no number: {error}"
         reads = placing.reads
         places = {placing.of(p) for p in model.parameters()}
+        moved = any(placing.of(t) != "cpu" for pair in batches for t in pair)
+    modes.append([module.training for module in model.modules()])
+    moved = moved or given != [(id(inputs), id(targets)) for inputs, targets in batches]
     return {
         "result": result,
         "the model is afterwards on": ", ".join(sorted(places)),
+        "the model's mode": "as set" if all(mode == before for mode in modes) else "changed",
+        "the given batches": "changed" if moved else "as before",
         "graphs recorded": sum(graphs),
-        "numbers read from the device": min(reads, 1 + (reads > 1)),
-        "reads": Extra(reads),
+        "numbers read from the device": reads,
     }
 
 
@@ -1986,7 +2501,7 @@ def on_a_mac(g):
 
 @mean_loss_on.probe
 def four_batches(g):
-    return fill(nn.Linear(2, 5), g, 1.5), pairs(g, (2, 5, 3, 1), 2, 5), torch.device("cuda")
+    return fill(nn.Linear(2, 5), g, 1.5).eval(), pairs(g, (2, 5, 3, 1), 2, 5), torch.device("cuda")
 
 
 @mean_loss_on.alternative("A list of losses that stay on the device, weighed at the end.")
@@ -2025,9 +2540,9 @@ def with_sum(model, loss_fn, batches, device):
 
 
 @mean_loss_on.misconception(
-    title="The moved tensors were dropped",
-    why="`inputs.to(device)` returns a tensor on the device, and nobody keeps it: `inputs` is still the one on the CPU. The model has moved, because a module moves itself.",
-    next="Give the moved tensors their names again.",
+    title="The inputs are not where the model is",
+    why="The model is on the device, because a module moves itself. A tensor does not: `inputs.to(device)` returns another one, and if nobody keeps it, `inputs` is still the one on the CPU.",
+    next="Let the name `inputs` stand for a tensor on the given device.",
     link="two-kinds-of-to",
     starter=True,
 )
