@@ -31,12 +31,13 @@ function groupPoints(group, kind, stride) {
 }
 
 export function curvePanels(story, state, hooks) {
-  const kinds = KINDS.map((_, kind) => kind)
-    .filter((kind) => story.groups.some(({ runs }) => runs.some(({ curves }) => curves[kind].length)));
-  if (!kinds.length) return null;
-  const lines = story.groups.map((group) => KINDS.map((_, kind) => groupPoints(group, kind, story.stride)));
   const lengths = story.groups.flatMap(({ runs }) => runs.flatMap(({ curves }) => curves.map(({ length }) => length)));
   const last = Math.max(...lengths) - 1;
+  const least = last > 0 ? 2 : 1;  // one accuracy is no curve beside runs of several epochs
+  const kinds = KINDS.map((_, kind) => kind)
+    .filter((kind) => story.groups.some(({ runs }) => runs.some(({ curves }) => curves[kind].length >= least)));
+  if (!kinds.length) return null;
+  const lines = story.groups.map((group) => KINDS.map((_, kind) => groupPoints(group, kind, story.stride)));
   const losses = valuesOf(story, [0, 1]);
   const scale = { log: isWild(losses) };
   const read = status({ class: "read" });

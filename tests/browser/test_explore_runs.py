@@ -233,6 +233,13 @@ def test_the_arrow_keys_read_the_curves(page: Page, name: str, epoch: int) -> No
     assert ("mean of 1 of 2" in read.inner_text()) == (name == "wide" and epoch == EPOCHS - 1)
 
 
+def test_one_accuracy_of_a_run_is_no_curve(show: Show) -> None:
+    longer = made("wide", 0, 0.88) | {"accuracy": 0.88}
+    page = show(explore.runs([longer, made("script", 0, 0.8, epochs=1) | {"accuracy": 0.8}]))
+    expect(curve(page, "validation loss")).to_be_visible()
+    expect(curve(page, "accuracy in %")).to_have_count(0)
+
+
 def test_pointing_reads_the_nearest_curve(page: Page) -> None:
     area = curve(page, "accuracy in %").locator("svg svg")
     area.scroll_into_view_if_needed()
