@@ -11,9 +11,9 @@ from firstlight.course import load_course
 
 
 @cache
-def _runs() -> dict[str, Run]:
+def runs() -> dict[str, Run]:
     """Execute a copy of every committed solution; the files stay as they are."""
-    runs = {}
+    found = {}
     for lesson in load_course().lessons:
         path = ROOT / "solutions" / f"{lesson.name}.ipynb"
         if path.is_file():
@@ -21,24 +21,24 @@ def _runs() -> dict[str, Run]:
             for cell in notebook.cells:
                 if cell.cell_type == "code":
                     cell.outputs, cell.execution_count = [], None
-            runs[lesson.name] = execute(notebook)
-    if not runs:
+            found[lesson.name] = execute(notebook)
+    if not found:
         raise Unmeasured("there are no solutions yet")
-    return runs
+    return found
 
 
 def execution_time() -> Measured:
     """Add up the seconds of all solutions."""
-    each = ", ".join(f"{name} {run.seconds:.1f} s" for name, run in _runs().items())
-    total = sum(run.seconds for run in _runs().values())
+    each = ", ".join(f"{name} {run.seconds:.1f} s" for name, run in runs().items())
+    total = sum(run.seconds for run in runs().values())
     return Measured((total,), f"{_how_many()}: {each}")
 
 
 def execution_memory() -> Measured:
     """Take the largest peak of any solution's kernel."""
-    each = ", ".join(f"{name} {run.peak_bytes / 1e9:.2f} GB" for name, run in _runs().items())
-    return Measured((max(run.peak_bytes for run in _runs().values()) / 1e9,), each)
+    each = ", ".join(f"{name} {run.peak_bytes / 1e9:.2f} GB" for name, run in runs().items())
+    return Measured((max(run.peak_bytes for run in runs().values()) / 1e9,), each)
 
 
 def _how_many() -> str:
-    return f"{len(_runs())} of {len(load_course().lessons)} lessons exist"
+    return f"{len(runs())} of {len(load_course().lessons)} lessons exist"

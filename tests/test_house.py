@@ -36,7 +36,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "checking": {"course", "own_code", "progress"},
     "mine": {"checking", "own_code"},
     "predictions": {"blocks", "checking", "course", "progress"},
-    "lessons": {"checking", "datasets", "explore"},
+    "lessons": {"checking", "datasets", "explore", "mine"},
     "status": {"checking", "course", "predictions", "progress"},
     "answer_file": {"checking"},
     "serve": {"course", "progress"},

@@ -866,7 +866,10 @@ class MnistDataset(Dataset):
     `len(dataset)` is the number of images.
     `dataset[i]` is a pair. Image i is a float32 tensor of shape (1, 28, 28), where 0 is black and 1
     is white. Its label is an int (or a whole number of any kind that a loader stacks to int64).
-    Asked for the same i again, it gives the same pair, also when there are other data sets.
+    Asked for the same i again, it gives the same pair, also after another MnistDataset was made from
+    other files.
+
+    `read_idx` gives a uint8 tensor: (N, 28, 28) for images, (N,) for labels.
     """
 
     def __init__(self, images_path, labels_path):
@@ -1008,7 +1011,7 @@ class PixelsAsBytes(Dataset):
 
 @MnistDataset.misconception(
     title="The pixels run to 255",
-    why="`.float()` changes the dtype and keeps the values. Inputs a hundred times larger than the initial "
+    why="`.float()` changes the dtype and keeps the values. Inputs 255 times larger than the initial "
     "weights expect make the first losses huge and the first steps wild.",
     next="Divide, so that white is 1.",
     link="what-a-dataset-promises",
@@ -1335,11 +1338,12 @@ class Transformed(Dataset):
 
     `Transformed(dataset, *transforms)`: `dataset` gives pairs (image, label), and each transform
     is a function from an image to an image.
-    `len(…)` is the other data set's, which does not grow. Item `index` is its item `index`, read once: the image passed
-    through all the transforms, the first one first (one that is given twice runs twice), and the
-    label as it is, of whatever type.
-    Nothing is computed before an item is asked for, and everything anew each time. The other data
-    set stays as it is, with its attributes, and other wrappers have no say.
+    `len(…)` is the length of `dataset`. Item `index` is made of the pair `dataset[index]`, which is
+    read once for it: the image, passed through all the transforms, the first one first (one that is
+    given twice runs twice), and the label as it is, of whatever type.
+    Nothing is read or computed before an item is asked for. Asked again for an item, it reads the
+    pair and runs the transforms again. `dataset` itself stays as it is: set no attributes on it. Two
+    data sets may be wrapped at the same time, each with its own transforms.
     """
 
     def __init__(self, dataset, *transforms):
@@ -2259,6 +2263,28 @@ def deviation_of_means(loader):
     return means.mean().item(), means.std(correction=0).item()
 
 
+IMAGES_DEVIATIONS = dict(
+    title="The images' own standard deviations were averaged",
+    why="The mean is right. But the deviation of one image is measured from that image's own mean: that some images are brighter than "
+    "others is in none of them, and so the average comes out too small. Deviations cannot be averaged.",
+    next="Add up the squares of the pixels, as you add up the pixels.",
+    link="whose-statistics",
+    shows="the standard deviation",
+)
+
+
+@pixel_statistics.misconception(**IMAGES_DEVIATIONS)
+def mean_of_the_images_deviations(loader):
+    pixels = torch.cat([images.flatten(1) for images, _ in loader])
+    return pixels.mean().item(), pixels.std(1).mean().item()
+
+
+@pixel_statistics.misconception(**IMAGES_DEVIATIONS)
+def mean_of_the_images_whole_deviations(loader):
+    pixels = torch.cat([images.flatten(1) for images, _ in loader])
+    return pixels.mean().item(), pixels.std(1, correction=0).mean().item()
+
+
 # Loaders ------------------------------------------------------------------------------------------
 
 
@@ -2287,11 +2313,11 @@ def make_loaders(dataset, held_out: int, batch_size: int, seed: int):
     The training loader gives all of its part, the short last batch too, in a new random order every
     epoch. The validation loader gives all of its part, in the same order every time, in batches of
     any size.
-    The seed alone decides the split and the order of every epoch; another seed gives another split,
-    and shuffles it in another way. Neither the shared random numbers
-    of the program have a say, nor whether the validation loader is gone through in between, nor other
-    loaders that the function makes. Making the loaders uses up no shared random number. (Going
-    through them may.)
+    The seed alone decides the split and the order of every epoch. Another seed gives another split,
+    and another way of shuffling. So these three change nothing: the state of the program's shared
+    random numbers; going through the validation loader between two epochs; and calling
+    `make_loaders` again while the first loaders are in use.
+    Making the loaders uses up no shared random number. (Going through them may.)
     """
     # solution:
     generator = torch.Generator().manual_seed(seed)
@@ -3547,7 +3573,8 @@ class WithAMask(Digits):
 def give_own_numbers(worker_id: int) -> None:
     """Give a worker's copy of the data set random numbers of its own.
 
-    A loader calls this in every worker that it starts, as its `worker_init_fn`. The data set holds a
+    A loader calls this in every worker that it starts, as its `worker_init_fn`. There
+    `get_worker_info()` gives you the worker's copy of the data set. The data set holds a
     `torch.Generator` under the name `generator`, which is in the same state in every copy.
     Afterwards the copy in this worker draws other numbers from its `generator` than the other workers
     of this epoch, and other ones than any worker has drawn in another epoch. If the main process

@@ -92,8 +92,8 @@ def shape_trace(model: nn.Sequential, x: torch.Tensor) -> list:
     model: its layers are the modules that stand directly in it, a block counts as one, and none
     stands in it twice. They run one after the other, each on what the one before gave.
     x: a batch for the first layer.
-    Returns a list of pairs, one for each layer: its name in the model, and the shape of its output
-    as a tuple. If a layer raises a RuntimeError, the list ends before that layer, and your function
+    Returns a list of pairs, one for each layer: its name in the model (as `named_children()` tells
+    it), and the shape of its output as a tuple. If a layer raises a RuntimeError, the list ends before that layer, and your function
     raises nothing. Afterwards the model has the hooks and the mode that it had.
     """
     # solution:
@@ -353,6 +353,26 @@ def trace_hooks_left(model, x):
     return trace
 
 
+@shape_trace.misconception(
+    title="Went into the block as well",
+    why="`named_modules` lists what is inside at every depth: first the block, then each part of it once more. In the network the "
+    "parts have run when the block has. Here they run again, on what the block gave.",
+    next="Ask for the model's own layers: a block counts as one.",
+    link="shapes-first",
+)
+def inside_the_block_as_well(model, x):
+    trace = []
+    for name, layer in model.named_modules():
+        if layer is model:
+            continue
+        try:
+            x = layer(x)
+        except RuntimeError:
+            break
+        trace.append((name, tuple(x.shape)))
+    return trace
+
+
 # Gradient checking --------------------------------------------------------------------------------
 
 
@@ -380,7 +400,7 @@ def gradient_error(loss_of, parameter: torch.Tensor, eps: float) -> float:
     below, divided by 2 * eps.
     Returns the relative error, a float: the norm of (autograd's - measured), divided by the sum of
     the two norms, which are not both 0. Afterwards the parameter holds the numbers that it held
-    before, up to rounding.
+    before, up to rounding. What stands in its `.grad` then does not matter.
     """
     # solution:
     (exact,) = torch.autograd.grad(loss_of(), [parameter])
@@ -1537,9 +1557,9 @@ def log_run(writer, model: nn.Module, history: list) -> None:
     """Write a training into TensorBoard: two curves, and the weights at the end.
 
     The training losses go as scalars under the tag "loss/train" and the validation losses under
-    "loss/validation", each at its epoch, counted from 0. Then, at the last epoch, a histogram of
-    every parameter's values under the parameter's name, also of a frozen one. No other scalars and
-    histograms are written.
+    "loss/validation". The step of each is the number of its epoch, counted from 0. Then every
+    parameter, also a frozen one, gets a histogram of its values under its name, with the last
+    epoch's number as the step. No other scalars and histograms are written.
 
     writer: an open SummaryWriter. Whoever opened it closes it.
     model: the trained model.
@@ -1857,10 +1877,10 @@ def mixed_the_images(scans):
 
 
 @unpack_scans.misconception(
-    title="The images are whole now, and lie on their side",
+    title="The images are whole now, with rows and columns exchanged",
     why="Exchanging the first and the last axis, or reversing all three, brings the images to the front, but it exchanges rows "
-    "and columns, too. A network learns turned digits as well as upright ones, so nothing shows until it meets an "
-    "upright one.",
+    "and columns, too: every picture is mirrored along its diagonal. A network learns such digits as well as upright ones, so "
+    "nothing shows until it meets an upright one.",
     next="Rows must come before columns, as they did: name all three axes in their new order.",
     link="the-first-three-data",
 )
@@ -1872,8 +1892,8 @@ def on_their_side(scans):
 
 @unpack_scans.misconception(
     title="All three axes were reversed",
-    why="Reversing the axes, as `.T` does, brings the images to the front and exchanges their rows and columns: every picture lies on "
-    "its side. With square images the shape does not tell.",
+    why="Reversing the axes, as `.T` does, brings the images to the front and exchanges their rows and columns: every picture is "
+    "mirrored along its diagonal. With square images the shape does not tell.",
     next="Only the axis of the images has to move; rows stay before columns.",
     link="the-first-three-data",
 )
@@ -1902,6 +1922,19 @@ def without_channel(scans):
 def moved_halfway(scans):
     rows, columns, count = scans.shape
     images = scans.transpose(1, 2)  # (images, rows, columns)
+    return images.reshape(count, 1, rows, columns)
+
+
+@unpack_scans.misconception(
+    title="The numbers were scaled as well",
+    why="The axes are right, and every number is another one: divided by 255, and a float. Whoever scales the images later, as "
+    "training code does, would do it twice.",
+    next="Move the axes, and leave the numbers and their dtype alone.",
+    link="the-first-three-data",
+)
+def scaled_the_scans(scans):
+    rows, columns, count = scans.shape
+    images = scans.permute(2, 0, 1).float() / 255  # (images, rows, columns)
     return images.reshape(count, 1, rows, columns)
 
 
@@ -2222,8 +2255,8 @@ def shuffled_the_batches(images, labels, size):
 
 @epoch_batches.misconception(
     title="The same order in every epoch",
-    why="The batches are mixed, and always in the same way, so the same examples meet in every epoch. Where a seed inside the function is to "
-    "blame, `torch.manual_seed` also resets everybody else's random numbers, such as those of dropout.",
+    why="The batches are mixed, and always in the same way, so the same examples meet in every epoch. Where `torch.manual_seed` in the "
+    "function is to blame, it resets everybody else's random numbers, too, such as those of dropout.",
     next="Draw a new order at every call; seed once, at the top of the program.",
     link="the-first-three-data",
     shows="the order is new in the second epoch",
@@ -2431,6 +2464,19 @@ def small_number_added(logits, labels):
 def exponentials_by_hand(logits, labels):
     picked = logits[torch.arange(len(labels)), labels]
     return (logits.exp().sum(1).log() - picked).mean()
+
+
+@digit_loss.misconception(
+    title="The logarithm of a probability that was rounded to 0",
+    why="On paper this is the cross-entropy. In floating point a small probability becomes exactly 0, and its logarithm is minus "
+    "infinity: the loss is infinite at the first sure mistake, and the gradient is NaN.",
+    next="Let one function do softmax and logarithm together.",
+    link="nan-at-its-birth",
+)
+def picked_then_log(logits, labels):
+    probabilities = logits.softmax(1)
+    right = probabilities[torch.arange(len(labels)), labels]
+    return -right.log().mean()
 
 
 @exercise(
@@ -2644,6 +2690,24 @@ def cleared_too_late(model, optimizer, images, labels):
     return loss.item()
 
 
+@train_on_batch.misconception(
+    title="The rate was divided, and once more in every step",
+    why="What is written into `param_groups` stays there. The second step divides the divided rate again, and after a few batches "
+    "nothing moves any more.",
+    next="Leave the rate alone, and look at what goes backward.",
+    link="loss-and-step",
+    shows="the optimizer's learning rate is as it was",
+)
+def rate_divided_for_good(model, optimizer, images, labels):
+    loss = F.cross_entropy(model(images), labels, reduction="sum")
+    for group in optimizer.param_groups:
+        group["lr"] /= len(labels)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.item() / len(labels)
+
+
 @exercise(
     level="clinic",
     minutes=5,
@@ -2827,6 +2891,20 @@ def cut_down(model, classes):
     return model, optimizer
 
 
+@with_new_head.misconception(
+    title="A new network around the old layers",
+    why="`nn.Sequential(…)` makes another object. It shares the old layers and has the new head, and `model` still has the old one: "
+    "whoever goes on with `model` gets the answers of the old task.",
+    next="Change `model` itself: a Sequential lets you assign to a place in it.",
+    link="loss-and-step",
+    shows="the model is the one that was given",
+)
+def a_new_network(model, classes):
+    model = nn.Sequential(*model[:-1], nn.Linear(model[-1].in_features, classes))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    return model, optimizer
+
+
 # The clinic: gradients and activations ------------------------------------------------------------
 
 
@@ -2844,9 +2922,9 @@ class DeepNet(nn.Module):
     """A deep network for images: `depth` hidden layers of `width` units, then one layer of logits.
 
     Every hidden layer is an nn.Linear of its own with something that bends behind it. Gradients must
-    reach the first layer: in a new network of ten hidden layers of 32 units or more, for images of
-    400 pixels or more, the norm of its weight's gradient is at least 0.00001 times that of the last
-    layer's, without a hook that changes gradients.
+    reach the first layer: in a new network the norm of its weight's gradient is at least 0.00001
+    times that of the last layer's. This is tried with ten hidden layers, 32 units or more in each,
+    and 400 pixels or more. No hook changes a gradient on its way.
 
     pixels: numbers per image.
     forward takes images (B, …) with `pixels` numbers each and returns logits (B, classes);
@@ -3271,7 +3349,9 @@ def spread(linears):
     """Say in words which rule the standard deviations of the weights follow."""
     rules = {
         "sqrt(2 / inputs)": lambda inputs, outputs: math.sqrt(2 / inputs),
+        "sqrt(2 / outputs)": lambda inputs, outputs: math.sqrt(2 / outputs),
         "1 in every layer": lambda inputs, outputs: 1.0,
+        "0.01 in every layer": lambda inputs, outputs: 0.01,
         "2 / inputs": lambda inputs, outputs: 2 / inputs,
         "sqrt(2 / (inputs + outputs))": lambda inputs, outputs: math.sqrt(2 / (inputs + outputs)),
         "0": lambda inputs, outputs: 0.0,
@@ -3288,7 +3368,7 @@ def spread(linears):
 
 @start_weights.probe
 def two_linears(g):
-    return (fill(nn.Sequential(nn.Linear(60, 50), nn.ReLU(), nn.Linear(50, 40)), g),)
+    return (fill(nn.Sequential(nn.Linear(80, 40), nn.ReLU(), nn.Linear(40, 50)), g),)
 
 
 @start_weights.probe
@@ -3300,7 +3380,7 @@ def one_wide_layer(g):
 def a_nested_network(g):  # with layers that are not to be touched
     others = nn.Conv1d(2, 3, 3), nn.LayerNorm(50), nn.Embedding(5, 4)
     block = nn.Sequential(nn.Linear(50, 50), *others, nn.ReLU())
-    return (fill(nn.Sequential(block, nn.Sequential(nn.Linear(50, 64))), g),)
+    return (fill(nn.Sequential(block, nn.Sequential(nn.Linear(50, 80))), g),)
 
 
 @start_weights.alternative("Drawn by hand, under `no_grad`.")
@@ -3476,6 +3556,36 @@ def new_parameters(model):
             module.bias = nn.Parameter(torch.zeros_like(module.bias))
 
 
+@start_weights.misconception(
+    title="Counted the outputs instead of the inputs",
+    why="The weight of an nn.Linear has the shape (outputs, inputs): `shape[0]`, or `fan_out`, is the number of outputs. But what a "
+    "unit adds up are its inputs, and their number decides how large the sum becomes.",
+    next="Which axis of the weight runs over the inputs?",
+    link="vanishing-and-exploding",
+    shows="the standard deviation of the weights",
+)
+def by_the_outputs(model):
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, 0, math.sqrt(2 / module.weight.shape[0]))
+            nn.init.zeros_(module.bias)
+
+
+@start_weights.misconception(
+    title="0.01 in every layer, however many inputs it has",
+    why="The units differ now. But the size that keeps what flows depends on the number of inputs: with 200 of them it is 0.1. With "
+    "0.01 each such layer makes it ten times smaller, and deep down nothing is left.",
+    next="The more inputs, the smaller the weights: compute the deviation for each layer.",
+    link="vanishing-and-exploding",
+    shows="the standard deviation of the weights",
+)
+def a_hundredth_everywhere(model):
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, std=0.01)
+            nn.init.zeros_(module.bias)
+
+
 @exercise(
     level="clinic",
     minutes=5,
@@ -3594,7 +3704,6 @@ def without_detach(layer, seen):
     starter=True,
 )
 def returned_detached(layer, seen):
-
     def note(module, given, output):
         output = output.detach()
         seen.append(output.abs().mean().item())
@@ -3612,7 +3721,6 @@ def returned_detached(layer, seen):
     shows="the gradients",
 )
 def detached_with_gradients(layer, seen):
-
     def note(module, given, output):
         output = output.detach().requires_grad_()
         seen.append(output.abs().mean().item())
@@ -3629,7 +3737,6 @@ def detached_with_gradients(layer, seen):
     shows="the outputs are as they were",
 )
 def changed_in_place(layer, seen):
-
     def note(module, given, output):
         output = output.detach()
         seen.append(output.abs_().mean().item())
@@ -3645,7 +3752,6 @@ def changed_in_place(layer, seen):
     shows="the kind of each note",
 )
 def noted_tensors(layer, seen):
-
     def note(module, given, output):
         seen.append(output.abs().mean())
 
@@ -3660,7 +3766,6 @@ def noted_tensors(layer, seen):
     shows="after `handle.remove()` nothing is noted",
 )
 def handle_lost(layer, seen):
-
     def note(module, given, output):
         seen.append(output.detach().abs().mean().item())
 
@@ -3676,7 +3781,6 @@ def handle_lost(layer, seen):
     shows="the kind of each note",
 )
 def noted_without_a_graph(layer, seen):
-
     def note(module, given, output):
         seen.append(output.detach().abs().mean())
 
@@ -3692,13 +3796,27 @@ def noted_without_a_graph(layer, seen):
     shows="what was noted",
 )
 def only_the_first_run(layer, seen):
-
     def note(module, given, output):
         seen.append(output.detach().abs().mean().item())
         handle.remove()
 
     handle = layer.register_forward_hook(note)
     return handle
+
+
+@watch_layer.misconception(
+    title="The mean was taken before the magnitudes",
+    why="In a mean, positive and negative outputs cancel: -3 and 3 give 0, and due is 3. What is left says where the middle lies, "
+    "not how large the outputs are.",
+    next="Take the signs away first, then average.",
+    link="activations-and-hooks",
+    shows="what was noted",
+)
+def magnitude_of_the_mean(layer, seen):
+    def note(module, given, output):
+        seen.append(output.detach().mean().abs().item())
+
+    return layer.register_forward_hook(note)
 
 
 # The clinic: NaN and errors -----------------------------------------------------------------------
@@ -4103,6 +4221,26 @@ def penalty_on_copies(model, optimizer, batches, strength):
     return losses
 
 
+@penalised_training.misconception(
+    title="The biases were left out of the penalty",
+    why="That is often done on purpose. Here the order says all parameters, and a bias is one: without it the loss is smaller, and "
+    "the biases go where the penalty would have pulled them back.",
+    next="Every parameter of the model counts, whatever its name and shape.",
+    link="nan-at-its-birth",
+    shows="the losses",
+)
+def weights_alone(model, optimizer, batches, strength):
+    losses = []
+    for images, labels in batches:
+        penalty = sum(p.square().sum() for p in model.parameters() if p.dim() > 1)
+        loss = F.cross_entropy(model(images), labels) + strength * penalty
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
 @exercise(
     level="clinic",
     minutes=5,
@@ -4120,8 +4258,8 @@ def classify(model: nn.Module, image: torch.Tensor) -> int:
     modules in the same one.
     image: (1, rows, columns), one image without a batch axis. It keeps its shape.
     Returns the class with the largest logit, an int, as the network answers in eval mode. Afterwards
-    the model is in the mode in which it came, and nothing else in it has changed: its parameters
-    learn as before.
+    the model is in the mode in which it came, and nothing else in it has changed: each parameter's
+    `requires_grad` is what it was, too.
     """
     training = model.training
     model.eval()

@@ -5,6 +5,7 @@
 
 import math
 import sys
+import time
 import warnings
 from contextlib import ExitStack
 from types import SimpleNamespace
@@ -173,17 +174,19 @@ def on_several_machines(answer, machines):
             try:
                 result = answer()
             except Exception as error:
-                seen[f"on {name}"] = f"{type(error).__name__}: {error}"
+                seen[f"the answer on {name}"] = f"{type(error).__name__}: {error}"
                 continue
         if torch.get_default_device() != before:
             torch.set_default_device(None)
-            seen[f"on {name}"] = "a changed setting: the device where new tensors are made"
+            seen[f"the answer on {name}"] = (
+                "a changed setting: the device where new tensors are made"
+            )
             continue
         if isinstance(result, torch.device):
             index = f", number {result.index}" if result.index else ""
-            seen[f"on {name}"] = f"the device {result.type}{index}"
+            seen[f"the answer on {name}"] = f"the device {result.type}{index}"
         else:
-            seen[f"on {name}"] = f"{type(result).__name__}, no device: {result}"
+            seen[f"the answer on {name}"] = f"{type(result).__name__}, no device: {result}"
     return seen
 
 
@@ -560,8 +563,8 @@ def first_level(batch, device):
 
 @place.misconception(
     title="Tuples became lists",
-    why="The tensors are in the right place, in another kind of container. A tuple that was a key, or that a "
-    "function unpacks by its type, is none any more.",
+    why="The tensors are in the right place, in another kind of container. Code that asks for the kind, such as "
+    "`isinstance(batch, tuple)`, goes another way.",
     next="Build the kind that was given.",
     link="two-kinds-of-to",
 )
@@ -595,6 +598,26 @@ def in_place(batch, device):
         return batch
     if isinstance(batch, tuple):
         return tuple(in_place(part, device) for part in batch)
+    return batch
+
+
+@place.misconception(
+    title="A given dict was changed",
+    why="Lists and tuples are built anew. The caller's own dict now holds tensors on the device. If it belongs to a data set, every "
+    "batch that was used stays in the GPU's memory until that is full.",
+    next="Build a new dict, as you do with the other containers.",
+    link="two-kinds-of-to",
+    shows="the given batch afterwards",
+)
+def dicts_in_place(batch, device):
+    if isinstance(batch, torch.Tensor):
+        return batch.to(device)
+    if isinstance(batch, dict):
+        for key in batch:
+            batch[key] = dicts_in_place(batch[key], device)
+        return batch
+    if isinstance(batch, list | tuple):
+        return type(batch)(dicts_in_place(part, device) for part in batch)
     return batch
 
 
@@ -670,18 +693,20 @@ class MaskedRamp(nn.Module):
 @MaskedRamp.drive
 def moved_about(answer, x, lengths):
     module = answer(x.shape[1])
-    seen = {"result on the CPU": module(x, lengths)}
-    seen["numbers to train"] = sum(p.numel() for p in module.parameters() if p.requires_grad)
+    seen = {"the result on the CPU": module(x, lengths)}
+    seen["the count of numbers to train"] = sum(
+        p.numel() for p in module.parameters() if p.requires_grad
+    )
     seen["a gradient reaches x"] = bool(module(x.clone().requires_grad_(), lengths).requires_grad)
     around = nn.ModuleList([module])
     with Placing() as placing:
         for device in ("cuda", "cpu", "mps"):
             (around if device == "mps" else module).to(device)
             try:
-                where = placing.of(module(x.to(device), lengths.to(device)))
+                outcome = f"a result on {placing.of(module(x.to(device), lengths.to(device)))}"
             except OnTwoDevicesError as error:
-                where = str(error)
-            seen[f"all moved to {device}; the result is on"] = where
+                outcome = f"no result, because of {error}"
+            seen[f"the outcome when all was moved to {device}"] = outcome
     seen["buffers"] = Extra(len(list(module.buffers())))
     return seen
 
@@ -761,7 +786,7 @@ class PlainAttribute(nn.Module):
     why="A parameter moves with the module, and an optimizer changes it: after one step the ramp is none any more.",
     next="What is fixed and must move is a buffer.",
     link="tensors-that-a-module-makes",
-    shows="numbers to train",
+    shows="the count of numbers to train",
 )
 class TrainedRamp(nn.Module):
     def __init__(self, size):
@@ -883,7 +908,7 @@ class Queue:
     def __init__(self, ask, run, first):
         self.now = self.free = 0.0
         self.ask, self.run, self.first = ask, run, first
-        self.runs = 0
+        self.runs = self.readings = 0
 
     def work(self):
         self.now += self.ask
@@ -895,31 +920,48 @@ class Queue:
         self.now = max(self.free, self.now)
 
     def clock(self):
+        self.readings += 1
         return self.now
 
 
+def as_arguments(queue, repeats):
+    return queue.work, queue.synchronize, repeats, queue.clock
+
+
+def costs_in_words(work, synchronize, repeats, clock):
+    queue = work.__self__
+    return (
+        f"Here to ask for a run took {queue.ask:g} s, a run {queue.run:g} s, and the first run of all {queue.first:g} s; "
+        f"{repeats} {'run was' if repeats == 1 else 'runs were'} to be measured."
+    )
+
+
 @timed.drive
-def on_a_slow_device(answer, ask, run, first, repeats):
-    queue = Queue(ask, run, first)
-    result = answer(queue.work, queue.synchronize, repeats, queue.clock)
-    other = Queue(2 * ask, run, first)
-    again = answer(other.work, other.synchronize, repeats, other.clock)
-    return {"seconds for one run": result, "runs in all": queue.runs, "of other work": again}
+def on_a_slow_device(answer, work, synchronize, repeats, clock):
+    queue = work.__self__
+    result = answer(work, synchronize, repeats, clock)
+    other = Queue(2 * queue.ask, queue.run, queue.first)
+    again = answer(*as_arguments(other, repeats))
+    seen = {"the clock that was given": "read" if queue.readings else "never read"}
+    if queue.readings or not isinstance(result, float):  # no two readings of a real clock agree
+        seen["the seconds for one run"] = result
+        seen["the seconds where asking takes twice as long"] = again
+    return seen | {"the number of runs": queue.runs}
 
 
 @timed.probe
 def four_runs(g):
-    return 0.25, 8.0, 40.0, 4
+    return as_arguments(Queue(0.25, 8.0, 40.0), 4)
 
 
 @timed.probe
 def many_runs(g):
-    return 0.5, 3.0, 90.0, 37
+    return as_arguments(Queue(0.5, 3.0, 90.0), 37)
 
 
 @timed.probe
 def one_run(g):
-    return 0.125, 5.0, 25.0, 1
+    return as_arguments(Queue(0.125, 5.0, 25.0), 1)
 
 
 @timed.alternative("The time can be summed up from its two ends.")
@@ -968,6 +1010,7 @@ def ends_recorded(work, synchronize, repeats, clock):
     "then looks a thousand times faster than it is.",
     next="Wait for the device before you read the clock at the end.",
     link="work-in-a-queue",
+    evidence=costs_in_words,
 )
 def no_wait_at_the_end(work, synchronize, repeats, clock):
     work()
@@ -983,6 +1026,7 @@ def no_wait_at_the_end(work, synchronize, repeats, clock):
     why="The clock starts while the device is busy with the warm-up, and the time for the rest of it is counted.",
     next="Wait for the device before you start the clock, too.",
     link="work-in-a-queue",
+    evidence=costs_in_words,
 )
 def no_wait_at_the_start(work, synchronize, repeats, clock):
     work()
@@ -999,6 +1043,7 @@ def no_wait_at_the_start(work, synchronize, repeats, clock):
     "nothing about them.",
     next="Run the work once before the clock starts.",
     link="work-in-a-queue",
+    evidence=costs_in_words,
 )
 def no_warm_up(work, synchronize, repeats, clock):
     synchronize()
@@ -1015,6 +1060,7 @@ def no_warm_up(work, synchronize, repeats, clock):
     "emptied between two steps, unless you ask for a number.",
     next="Put all runs into the queue, then wait once.",
     link="work-in-a-queue",
+    evidence=costs_in_words,
 )
 def waits_every_time(work, synchronize, repeats, clock):
     work()
@@ -1031,6 +1077,7 @@ def waits_every_time(work, synchronize, repeats, clock):
     why="Ten runs take ten times as long as one. The question was how long one takes.",
     next="Divide by the number of runs.",
     link="work-in-a-queue",
+    evidence=costs_in_words,
 )
 def all_together(work, synchronize, repeats, clock):
     work()
@@ -1047,6 +1094,7 @@ def all_together(work, synchronize, repeats, clock):
     why="The warm-up is there so that its time is not counted. Between the two readings of the clock it is.",
     next="Start the clock after the warm-up and after waiting for it.",
     link="work-in-a-queue",
+    evidence=costs_in_words,
 )
 def clock_before_warm_up(work, synchronize, repeats, clock):
     start = clock()
@@ -1056,6 +1104,24 @@ def clock_before_warm_up(work, synchronize, repeats, clock):
         work()
     synchronize()
     return (clock() - start) / repeats
+
+
+@timed.misconception(
+    title="Another clock was read",
+    why="The function is handed a clock and does not read it. Whoever calls it decides which clock counts: here that of the "
+    "check's device, where a run takes seconds that no clock of your computer sees.",
+    next="Call the `clock` that you are given, at both ends.",
+    link="work-in-a-queue",
+    evidence=costs_in_words,
+)
+def another_clock(work, synchronize, repeats, clock):
+    work()
+    synchronize()
+    start = time.perf_counter()
+    for _ in range(repeats):
+        work()
+    synchronize()
+    return (time.perf_counter() - start) / repeats
 
 
 # The range of a number --------------------------------------------------------------------------
@@ -1214,6 +1280,23 @@ def compared_in_float32(value, dtype):
 
 
 @how_held.misconception(
+    title="Compared with a tensor that had been rounded before",
+    why="`torch.tensor(value)` is float32: a Python float has more digits, and what float32 drops is gone before you compare. "
+    "Two rounded numbers can be equal where the given one is not.",
+    next="Compare with the Python number that was given.",
+    link="three-formats",
+)
+def compared_with_a_tensor(value, dtype):
+    start = torch.tensor(value)
+    held = start.to(dtype)
+    if held.isinf():
+        return "overflows"
+    if held == 0 and value != 0:
+        return "underflows"
+    return "exact" if held == start else "rounded"
+
+
+@how_held.misconception(
     title="Close was taken for exact",
     why="`math.isclose` was made to overlook rounding. Whether there is rounding is the question.",
     next="Compare with `==`.",
@@ -1310,33 +1393,32 @@ def train_step_amp(
 
 
 @train_step_amp.drive
-def three_batches(answer, model, scale, batches, dtype, max_norm):
+def three_batches(answer, model, criterion, optimizer, scaler, inputs, targets, dtype, max_norm):
     seen, notes = {}, []
-    scaler = torch.amp.GradScaler("cpu", init_scale=scale or 2.0, enabled=bool(scale))
-    named = dict(model.named_parameters())
-    kinds = [[p for name, p in named.items() if name.endswith(kind)] for kind in ("weight", "bias")]
-    optimizer = torch.optim.SGD([{"params": kind} for kind in kinds], lr=0.5)
-    modes = []
+    modes, covers = [], set()
     for parameter in model.parameters():
-        parameter.grad = torch.full_like(parameter, 0.25 * (scale or 1.0))
+        parameter.grad = torch.full_like(parameter, 0.25 * scaler.get_scale())
 
     def loss_fn(outputs, targets):
         if outputs.requires_grad:
             outputs.register_hook(lambda _: notes.append(torch.is_autocast_enabled("cpu")))
         modes.append(model.training)
+        covers.update(kind for kind in KINDS if torch.is_autocast_enabled(kind))
         seen.setdefault("the model's output", outputs.dtype)
-        loss = F.cross_entropy(outputs, targets)
+        loss = criterion(outputs, targets)
         seen.setdefault("the loss", loss.dtype)
         return loss
 
     outdated = left_on = False
-    for turn, (inputs, targets) in enumerate(batches, start=1):
+    for turn, batch in enumerate(zip(inputs, targets, strict=True), start=1):
         with warnings.catch_warnings(record=True) as told_off:
             warnings.simplefilter("always")
-            loss = answer(model, loss_fn, optimizer, scaler, inputs, targets, dtype, max_norm)
+            loss = answer(model, loss_fn, optimizer, scaler, *batch, dtype, max_norm)
         left_on = left_on or torch.is_autocast_enabled("cpu")
         torch.set_autocast_enabled("cpu", False)
         outdated |= any(issubclass(w.category, FutureWarning) for w in told_off)
+        if any("Disabling autocast" in str(w.message) for w in told_off):
+            covers.add("cuda")  # asked for, and PyTorch has none
         seen[f"what step {turn} returns"] = loss
         for name, parameter in model.named_parameters():
             seen[f"{name} after step {turn}"] = parameter.detach().clone()
@@ -1345,7 +1427,32 @@ def three_batches(answer, model, scale, batches, dtype, max_norm):
     seen["autocast left on afterwards"] = left_on
     seen["always in training mode"] = all(modes) and model.training
     seen["a warning that a function is outdated"] = Extra(outdated)
+    seen["the devices that autocast was for"] = Extra(
+        "another" if covers - {"cpu"} else "the inputs'" if covers else "none"
+    )
     return seen
+
+
+KINDS = ("cpu", "cuda", "mps") if torch.backends.mps.is_available() else ("cpu", "cuda")
+
+
+def in_training(model, scale, batches, dtype, max_norm):
+    """Put a model's optimizer and scaler beside it, in the order of the answer's arguments."""
+    scaler = torch.amp.GradScaler("cpu", init_scale=scale or 2.0, enabled=bool(scale))
+    named = dict(model.named_parameters())
+    kinds = [[p for name, p in named.items() if name.endswith(kind)] for kind in ("weight", "bias")]
+    optimizer = torch.optim.SGD([{"params": kind} for kind in kinds], lr=0.5)
+    inputs, targets = (list(column) for column in zip(*batches, strict=True))
+    return model, F.cross_entropy, optimizer, scaler, inputs, targets, dtype, max_norm
+
+
+def training_in_words(model, loss_fn, optimizer, scaler, inputs, targets, dtype, max_norm):
+    count, rows = len(inputs), len(inputs[0])
+    scale = f"began at {scaler.get_scale():g}" if scaler.is_enabled() else "was switched off"
+    return (
+        f"These were {count} steps on the {inputs[0].device.type}, with {rows} examples each and {optimizer!s:.3}; the scale {scale}, and "
+        f"every `.grad` held {0.25 * scaler.get_scale():g} before the first."
+    )
 
 
 def batches_of(g, sizes, rows, broken=()):
@@ -1361,31 +1468,31 @@ def batches_of(g, sizes, rows, broken=()):
 @train_step_amp.probe
 def one_layer(g):
     model = fill(nn.Linear(3, 2), g)
-    return model, 1024.0, batches_of(g, (3, 2), 4, {1}), torch.bfloat16, 0.75
+    return in_training(model, 1024.0, batches_of(g, (3, 2), 4, {1}), torch.bfloat16, 0.75)
 
 
 @train_step_amp.probe
 def two_layers(g):
     model = fill(nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3)), g)
-    return model, 4096.0, batches_of(g, (4, 3), 6), torch.bfloat16, 0.5
+    return in_training(model, 4096.0, batches_of(g, (4, 3), 6), torch.bfloat16, 0.5)
 
 
 @train_step_amp.probe
 def scaler_off(g):
     model = fill(nn.Linear(5, 4), g)
-    return model, 0.0, batches_of(g, (5, 4), 3), torch.bfloat16, 0.6
+    return in_training(model, 0.0, batches_of(g, (5, 4), 3), torch.bfloat16, 0.6)
 
 
 @train_step_amp.probe
 def short_gradients(g):
     model = fill(nn.Linear(4, 3), g)
-    return model, 256.0, batches_of(g, (4, 3), 5), torch.bfloat16, 60.0
+    return in_training(model, 256.0, batches_of(g, (4, 3), 5), torch.bfloat16, 60.0)
 
 
 @train_step_amp.probe
 def in_float16(g):
     model = fill(nn.Linear(6, 3), g)
-    return model, 64.0, batches_of(g, (6, 3), 5, {0}), torch.float16, 0.4
+    return in_training(model, 64.0, batches_of(g, (6, 3), 5, {0}), torch.float16, 0.4)
 
 
 @train_step_amp.alternative("Old gradients may be cleared at any time before the backward.")
@@ -1441,6 +1548,7 @@ def cleared_twice(model, loss_fn, optimizer, scaler, inputs, targets, dtype, max
     why="The gradients were larger than they are by the scale, often 65536. Clipped to `max_norm` and then divided by the scale, hardly anything is left of the step, and no message says so.",
     next="Divide the gradients by the scale first: `unscale_`.",
     link="the-order-with-a-scaler",
+    evidence=training_in_words,
 )
 def clipped_while_scaled(model, loss_fn, optimizer, scaler, inputs, targets, dtype, max_norm):
     optimizer.zero_grad()
@@ -1459,6 +1567,7 @@ def clipped_while_scaled(model, loss_fn, optimizer, scaler, inputs, targets, dty
     why="Clipping writes into the gradients. If it is missing, or comes after the step, the parameters move by the whole gradient.",
     next="Clip between `unscale_` and the step.",
     link="the-order-with-a-scaler",
+    evidence=training_in_words,
 )
 def clipped_after_the_step(model, loss_fn, optimizer, scaler, inputs, targets, dtype, max_norm):
     optimizer.zero_grad()
@@ -1477,6 +1586,7 @@ def clipped_after_the_step(model, loss_fn, optimizer, scaler, inputs, targets, d
     why="Its gradients are then divided by a scale that they were never multiplied by, and the step is that much too short.",
     next="Go backward from `scaler.scale(loss)`.",
     link="the-order-with-a-scaler",
+    evidence=training_in_words,
 )
 def loss_not_scaled(model, loss_fn, optimizer, scaler, inputs, targets, dtype, max_norm):
     optimizer.zero_grad()
@@ -1496,6 +1606,7 @@ def loss_not_scaled(model, loss_fn, optimizer, scaler, inputs, targets, dtype, m
     why="The scaler leaves a step out when a gradient is infinite or NaN. Without it, one such batch makes every parameter NaN.",
     next="Let the scaler take the step.",
     link="the-order-with-a-scaler",
+    evidence=training_in_words,
 )
 def optimizer_steps_itself(model, loss_fn, optimizer, scaler, inputs, targets, dtype, max_norm):
     optimizer.zero_grad()
@@ -1514,6 +1625,7 @@ def optimizer_steps_itself(model, loss_fn, optimizer, scaler, inputs, targets, d
     why="The scale stays as it is after an overflow, and the scaler does not learn that a new step has begun.",
     next="End the step with `scaler.update()`.",
     link="the-order-with-a-scaler",
+    evidence=training_in_words,
 )
 def scale_never_adapts(model, loss_fn, optimizer, scaler, inputs, targets, dtype, max_norm):
     optimizer.zero_grad()
@@ -1531,6 +1643,7 @@ def scale_never_adapts(model, loss_fn, optimizer, scaler, inputs, targets, dtype
     why="Autocast acts while the operations run. Here only the loss is left for it, and the layers compute in float32 as before.",
     next="Put the call of the model into the `with` block.",
     link="autocast",
+    evidence=training_in_words,
 )
 def forward_in_float32(model, loss_fn, optimizer, scaler, inputs, targets, dtype, max_norm):
     optimizer.zero_grad()
@@ -1550,6 +1663,7 @@ def forward_in_float32(model, loss_fn, optimizer, scaler, inputs, targets, dtype
     why="Autocast computes losses in float32, because they sum up. Outside of it the loss takes what the model gave, here 16 bits.",
     next="Put the loss into the `with` block as well.",
     link="autocast",
+    evidence=training_in_words,
 )
 def loss_in_low_precision(model, loss_fn, optimizer, scaler, inputs, targets, dtype, max_norm):
     optimizer.zero_grad()
@@ -1569,6 +1683,7 @@ def loss_in_low_precision(model, loss_fn, optimizer, scaler, inputs, targets, dt
     why="Each operation goes backward in the precision that it had going forward. Autocast in the backward adds casts that nobody chose; PyTorch advises against it.",
     next="End the `with` block after the loss.",
     link="autocast",
+    evidence=training_in_words,
 )
 def backward_in_autocast(model, loss_fn, optimizer, scaler, inputs, targets, dtype, max_norm):
     optimizer.zero_grad()
@@ -1587,6 +1702,7 @@ def backward_in_autocast(model, loss_fn, optimizer, scaler, inputs, targets, dty
     why="The new gradients are added to the old ones, as in every training step.",
     next="Clear them before the backward.",
     link="the-order-with-a-scaler",
+    evidence=training_in_words,
 )
 def older_gradients_kept(model, loss_fn, optimizer, scaler, inputs, targets, dtype, max_norm):
     with torch.autocast(inputs.device.type, dtype=dtype):
@@ -1604,6 +1720,7 @@ def older_gradients_kept(model, loss_fn, optimizer, scaler, inputs, targets, dty
     why="The number is the loss times the scale: it jumps whenever the scale adapts.",
     next="Return the loss itself.",
     link="the-order-with-a-scaler",
+    evidence=training_in_words,
 )
 def scaled_loss_returned(model, loss_fn, optimizer, scaler, inputs, targets, dtype, max_norm):
     optimizer.zero_grad()
@@ -1618,11 +1735,51 @@ def scaled_loss_returned(model, loss_fn, optimizer, scaler, inputs, targets, dty
 
 
 @train_step_amp.misconception(
+    title="Autocast is told another device than the inputs'",
+    why="Autocast covers the operations of the one kind of device that it is told. The inputs of the check are on the CPU: an autocast for "
+    "another device covers nothing there, and the layers compute in float32.",
+    next="Ask the inputs where they are, and tell autocast the type of that device.",
+    link="autocast",
+    evidence=training_in_words,
+)
+def autocast_for_cuda(model, loss_fn, optimizer, scaler, inputs, targets, dtype, max_norm):
+    optimizer.zero_grad()
+    with torch.autocast("cuda", dtype=dtype):
+        loss = loss_fn(model(inputs), targets)
+    scaler.scale(loss).backward()
+    scaler.unscale_(optimizer)
+    nn.utils.clip_grad_norm_(model.parameters(), max_norm)
+    scaler.step(optimizer)
+    scaler.update()
+    return loss.item()
+
+
+@train_step_amp.misconception(
+    title="Nothing runs under autocast",
+    why="The scaler alone changes no format: it multiplies the loss, and divides the gradients. What runs in 16 bits, autocast decides, and it "
+    "is off when the loss is computed.",
+    next="Put the model and the loss under `torch.autocast`.",
+    link="autocast",
+    evidence=training_in_words,
+)
+def without_autocast(model, loss_fn, optimizer, scaler, inputs, targets, dtype, max_norm):
+    optimizer.zero_grad()
+    loss = loss_fn(model(inputs), targets)
+    scaler.scale(loss).backward()
+    scaler.unscale_(optimizer)
+    nn.utils.clip_grad_norm_(model.parameters(), max_norm)
+    scaler.step(optimizer)
+    scaler.update()
+    return loss.item()
+
+
+@train_step_amp.misconception(
     title="CUDA's autocast, by its old name",
     why="`torch.cuda.amp.autocast` is for CUDA alone, whatever device you train on: elsewhere it covers nothing, and the layers compute "
     "in float32. PyTorch has given it up, and says so in a warning.",
     next="Use `torch.autocast`, and tell it the type of the inputs' device.",
     link="autocast",
+    evidence=training_in_words,
 )
 def autocast_by_its_old_name(model, loss_fn, optimizer, scaler, inputs, targets, dtype, max_norm):
     optimizer.zero_grad()
@@ -1642,6 +1799,7 @@ def autocast_by_its_old_name(model, loss_fn, optimizer, scaler, inputs, targets,
     "with the scale that overflowed, and the caller's scaler never hears of it.",
     next="Use the scaler that you are given.",
     link="the-order-with-a-scaler",
+    evidence=training_in_words,
 )
 def new_scaler_every_step(model, loss_fn, optimizer, scaler, inputs, targets, dtype, max_norm):
     scaler = torch.amp.GradScaler(inputs.device.type)
@@ -1731,6 +1889,16 @@ def add_up(answer, model, batch):
 def hooks_of(model):
     """Collect all forward hooks of a model, each with its module."""
     return {(id(module), key) for module in model.modules() for key in module._forward_hooks}
+
+
+def layers_in_words(model, batch):
+    layers = [
+        f"`{layer}`" + " (frozen)" * any(not p.requires_grad for p in layer.parameters())
+        for _, layer in model.named_modules(remove_duplicate=False)
+        if not list(layer.children())
+    ]
+    kind = str(batch.dtype).removeprefix("torch.")
+    return f"The model's layers, in {kind}: {', '.join(layers)}."
 
 
 class FirstTwo(nn.Module):
@@ -1838,6 +2006,7 @@ def with_an_exit_stack(model, batch):
     why="A float32 takes four bytes, a float16 two, a float64 eight.",
     next="Multiply by `element_size()`.",
     link="where-the-memory-goes",
+    evidence=layers_in_words,
 )
 def numbers_not_bytes(model, batch):
     def size(tensor):
@@ -1866,6 +2035,7 @@ def numbers_not_bytes(model, batch):
     why="That is float32. A model in float64 takes twice as much, one in bfloat16 half.",
     next="Ask the tensor for its `element_size()`.",
     link="where-the-memory-goes",
+    evidence=layers_in_words,
 )
 def always_four_bytes(model, batch):
     def size(tensor):
@@ -1894,6 +2064,7 @@ def always_four_bytes(model, batch):
     why="Autograd keeps no gradient for a parameter with `requires_grad=False`, and the optimizer no moments. That is half of what freezing is for.",
     next="Count only parameters that are trained.",
     link="where-the-memory-goes",
+    evidence=layers_in_words,
 )
 def frozen_ones_too(model, batch):
     def size(tensor):
@@ -1922,6 +2093,7 @@ def frozen_ones_too(model, batch):
     why="Adam keeps two: the mean of the gradients and the mean of their squares. Momentum keeps one.",
     next="Count two.",
     link="where-the-memory-goes",
+    evidence=layers_in_words,
 )
 def one_moment(model, batch):
     def size(tensor):
@@ -1950,6 +2122,7 @@ def one_moment(model, batch):
     why="A Sequential returns what its last layer returned: the same tensor, counted again for every level around it.",
     next="Hook only modules without children.",
     link="where-the-memory-goes",
+    evidence=layers_in_words,
 )
 def containers_too(model, batch):
     def size(tensor):
@@ -1978,6 +2151,7 @@ def containers_too(model, batch):
     why="The outputs of the layers inside a block are kept for the backward as well.",
     next="Go through all modules, at every depth.",
     link="where-the-memory-goes",
+    evidence=layers_in_words,
 )
 def top_level_only(model, batch):
     def size(tensor):
@@ -2006,6 +2180,7 @@ def top_level_only(model, batch):
     why="Each example of a batch has activations of its own. They are what grows with the batch, and the reason that a smaller batch fits.",
     next="Run the model on the whole batch.",
     link="where-the-memory-goes",
+    evidence=layers_in_words,
 )
 def for_one_example(model, batch):
     def size(tensor):
@@ -2035,6 +2210,7 @@ def for_one_example(model, batch):
     next="Remove them after the run.",
     link="where-the-memory-goes",
     shows="hooks",
+    evidence=layers_in_words,
 )
 def hooks_stay(model, batch):
     def size(tensor):
@@ -2221,7 +2397,9 @@ def read_on_several_machines(answer, machines):
         if isinstance(result, dict):
             result = ", ".join(f"{key}: {result[key]!r}" for key in sorted(result, key=str))
             result = f"dict({result})"
-        seen[f"{device} on {name}"] = result if isinstance(result, str) else repr(result)
+        seen[f"the report for {device} on {name}"] = (
+            result if isinstance(result, str) else repr(result)
+        )
     return seen
 
 
@@ -2345,6 +2523,42 @@ def by_what_there_is(device):
 
 
 @memory_report.misconception(
+    title="`torch.cuda` is asked about another kind of device",
+    why="`torch.cuda.is_available()` says that the machine has a GPU. The training may run on the CPU all the same. Its device is then "
+    "handed to functions that know CUDA's devices only.",
+    next="Choose by `device.type`.",
+    link="where-the-memory-goes",
+)
+def asked_about_the_cpu(device):
+    if torch.cuda.is_available():
+        return {
+            "now": torch.cuda.memory_allocated(device),
+            "most": torch.cuda.max_memory_allocated(device),
+            "total": torch.cuda.get_device_properties(device).total_memory,
+        }
+    if torch.backends.mps.is_available():
+        return {"now": torch.mps.current_allocated_memory()}
+    return {}
+
+
+@memory_report.misconception(
+    title="All that is not free was taken for tensors",
+    why="`mem_get_info` speaks of the whole GPU. What is not free there holds also what PyTorch has reserved beyond its tensors, and what "
+    "other programs use.",
+    next="Ask PyTorch what its tensors take: what is allocated.",
+    link="where-the-memory-goes",
+)
+def all_that_is_not_free(device):
+    if device.type == "cuda":
+        free, total = torch.cuda.mem_get_info(device)
+        most = torch.cuda.max_memory_allocated(device)
+        return {"now": total - free, "most": most, "total": total}
+    if device.type == "mps":
+        return {"now": torch.mps.current_allocated_memory()}
+    return {}
+
+
+@memory_report.misconception(
     title="Reserved was taken for allocated",
     why="PyTorch keeps memory that tensors have given back, to be quick with the next one. `memory_reserved` counts that too: it is what "
     "other programs cannot have, and not what your tensors take.",
@@ -2451,7 +2665,7 @@ def mean_loss_on(model: nn.Module, loss_fn, batches, device: torch.device) -> fl
 
 
 @mean_loss_on.drive
-def evaluate_there(answer, model, batches, device):
+def evaluate_there(answer, model, criterion, batches, device):
     graphs, modes = [], []
     before = [module.training for module in model.modules()]
     given = [(id(inputs), id(targets)) for inputs, targets in batches]
@@ -2459,25 +2673,25 @@ def evaluate_there(answer, model, batches, device):
     def loss_fn(outputs, targets):
         graphs.append(outputs.requires_grad)
         modes.append([module.training for module in model.modules()])
-        return F.cross_entropy(outputs, targets)
+        return criterion(outputs, targets)
 
+    seen = {"how the run ends": "with what is returned"}
     with Placing() as placing:
         try:
-            result = answer(model, loss_fn, batches, device)
+            seen["result"] = answer(model, loss_fn, batches, device)
         except OnTwoDevicesError as error:
-            result = f"no number: {error}"
+            seen["how the run ends"] = f"it stops at {error}"
         reads = placing.reads
         places = {placing.of(p) for p in model.parameters()}
         moved = any(placing.of(t) != "cpu" for pair in batches for t in pair)
     modes.append([module.training for module in model.modules()])
     moved = moved or given != [(id(inputs), id(targets)) for inputs, targets in batches]
-    return {
-        "result": result,
-        "the model is afterwards on": ", ".join(sorted(places)),
+    return seen | {
+        "where the model is afterwards": ", ".join(sorted(places)),
         "the model's mode": "as set" if all(mode == before for mode in modes) else "changed",
         "the given batches": "changed" if moved else "as before",
-        "graphs recorded": sum(graphs),
-        "numbers read from the device": reads,
+        "the number of graphs recorded": sum(graphs),
+        "the count of numbers read from the device": reads,
     }
 
 
@@ -2490,18 +2704,26 @@ def pairs(g, sizes, features, classes):
 
 @mean_loss_on.probe
 def two_batches(g):
-    return fill(nn.Linear(3, 4), g, 1.5), pairs(g, (3, 1), 3, 4), torch.device("cuda")
+    model = fill(nn.Linear(3, 4), g, 1.5)
+    return model, F.cross_entropy, pairs(g, (3, 1), 3, 4), torch.device("cuda")
 
 
 @mean_loss_on.probe
 def on_a_mac(g):
     model = fill(nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 3)), g, 1.5)
-    return model, pairs(g, (4, 4, 1), 4, 3), torch.device("mps")
+    return model, F.cross_entropy, pairs(g, (4, 4, 1), 4, 3), torch.device("mps")
 
 
 @mean_loss_on.probe
 def four_batches(g):
-    return fill(nn.Linear(2, 5), g, 1.5).eval(), pairs(g, (2, 5, 3, 1), 2, 5), torch.device("cuda")
+    model = fill(nn.Linear(2, 5), g, 1.5).eval()
+    return model, F.cross_entropy, pairs(g, (2, 5, 3, 1), 2, 5), torch.device("cuda")
+
+
+def batch_sizes_in_words(model, loss_fn, batches, device):
+    counts = [len(inputs) for inputs, _ in batches]
+    told = ", ".join(map(str, counts[:-1]))
+    return f"The batches held {told} and {counts[-1]} examples."
 
 
 @mean_loss_on.alternative("A list of losses that stay on the device, weighed at the end.")
@@ -2545,6 +2767,7 @@ def with_sum(model, loss_fn, batches, device):
     next="Let the name `inputs` stand for a tensor on the given device.",
     link="two-kinds-of-to",
     starter=True,
+    evidence=batch_sizes_in_words,
 )
 def moved_and_dropped(model, loss_fn, batches, device):
     model.to(device)
@@ -2565,6 +2788,7 @@ def moved_and_dropped(model, loss_fn, batches, device):
     why="The model runs, and the loss meets outputs on the device and targets that are not there.",
     next="Move the targets, too.",
     link="two-kinds-of-to",
+    evidence=batch_sizes_in_words,
 )
 def targets_left(model, loss_fn, batches, device):
     model.to(device)
@@ -2584,6 +2808,7 @@ def targets_left(model, loss_fn, batches, device):
     why="The first layer meets inputs on the device with weights on the CPU.",
     next="Move the model before the first batch.",
     link="two-kinds-of-to",
+    evidence=batch_sizes_in_words,
 )
 def model_left(model, loss_fn, batches, device):
     total, count = 0.0, 0
@@ -2602,6 +2827,7 @@ def model_left(model, loss_fn, batches, device):
     why="Each `.item()` waits until the device has done everything in its queue, and meanwhile nothing new is put there.",
     next="Sum up tensors, and read one number at the end.",
     link="work-in-a-queue",
+    evidence=batch_sizes_in_words,
 )
 def number_every_batch(model, loss_fn, batches, device):
     model.to(device)
@@ -2621,7 +2847,8 @@ def number_every_batch(model, loss_fn, batches, device):
     why="The total depends on every batch's loss, so the activations of all of them stay in memory until the end. That is how an evaluation runs out of memory that the training had enough of.",
     next="Compute under `torch.no_grad()`.",
     link="where-the-memory-goes",
-    shows="graphs recorded",
+    shows="the number of graphs recorded",
+    evidence=batch_sizes_in_words,
 )
 def graph_kept(model, loss_fn, batches, device):
     model.to(device)
@@ -2637,10 +2864,34 @@ def graph_kept(model, loss_fn, batches, device):
 
 
 @mean_loss_on.misconception(
+    title="The model was put into evaluation mode",
+    why="The mode belongs to the caller, who has set it. With dropout or batch normalisation another mode gives another loss; and where it "
+    "stays, the training after this goes on in evaluation mode.",
+    next="Leave the mode alone.",
+    link="two-kinds-of-to",
+    shows="the model's mode",
+    evidence=batch_sizes_in_words,
+)
+def put_into_eval(model, loss_fn, batches, device):
+    model.to(device)
+    model.eval()
+    total, count = 0.0, 0
+    with torch.no_grad():
+        for inputs, targets in batches:
+            inputs, targets = inputs.to(device), targets.to(device)
+            outputs = model(inputs)
+            loss = loss_fn(outputs, targets)
+            total += loss * len(inputs)
+            count += len(inputs)
+    return (total / count).item()
+
+
+@mean_loss_on.misconception(
     title="A mean of means",
     why="A batch with one example counts as much as one with five.",
     next="Weigh each loss by the size of its batch.",
     link="two-kinds-of-to",
+    evidence=batch_sizes_in_words,
 )
 def mean_of_means(model, loss_fn, batches, device):
     model.to(device)

@@ -181,7 +181,7 @@ def extreme(answer, images, labels, held_out, seed):
     """Say in words what comes of holding out nothing, or everything."""
     try:
         parts = answer(images.clone(), labels.clone(), held_out, seed)
-    except Exception as error:
+    except Exception as error:  # the student's code, whatever it raises
         return f"{type(error).__name__}: {error}"
     came = pairs_form(parts, images, labels)
     if came != PAIRS:
@@ -513,6 +513,20 @@ def four_tensors(images, labels, held_out, seed):
     return images[kept], labels[kept], images[apart], labels[apart]
 
 
+@split.misconception(
+    title="Four tensors, in scikit-learn's order",
+    why="`train_test_split` of scikit-learn returns the images of both parts, then the labels of both. Here two pairs are due. Whoever "
+    "unpacks four tensors in another order than you gave them trains on images with images for labels.",
+    next="Put each part's images and labels into a tuple of their own, the training part first.",
+    link="milestone-2-three-sets-that-never-mix",
+)
+def in_scikit_learns_order(images, labels, held_out, seed):
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(images), generator=generator)
+    apart, kept = order[:held_out], order[held_out:]
+    return images[kept], images[apart], labels[kept], labels[apart]
+
+
 @exercise(
     level="supported",
     minutes=6,
@@ -528,7 +542,8 @@ def standardise(images: torch.Tensor, train_images: torch.Tensor) -> torch.Tenso
 
     images: uint8 (N, 28, 28), any set. train_images: uint8 (M, 28, 28), the training set.
     Returns float32 (N, 1, 28, 28): the images shifted and scaled in the way that would give all
-    the pixels of `train_images` together mean 0 and standard deviation 1.
+    the pixels of `train_images` together mean 0 and standard deviation 1. (They are not all equal.
+    Dividing the squares by their number or by one less makes no difference here.)
     """
     # solution:
     train_pixels = train_images / 255
@@ -2665,8 +2680,8 @@ def fit_and_watch(answer, model, train_loader, validation_loader, optimizer, epo
         "the validation images are looked at": True,
         "what comes back": "a list",
         "the number of accuracies": len(accuracies),
-        "training batches in training mode, in epoch 1": which_layers(training[:per_epoch]),
-        "training batches in training mode, after epoch 1": which_layers(training[per_epoch:]),
+        "training batches of epoch 1 in training mode": which_layers(training[:per_epoch]),
+        "training batches of later epochs in training mode": which_layers(training[per_epoch:]),
         "validation batches in training mode": which_layers(validating),
         "validation without gradients": not any(recorded for _, recorded in validating),
         "the accuracies": accuracies if len(accuracies) == epochs else None,
@@ -2761,7 +2776,7 @@ def with_weights_that_ask_for_nothing(model, train_loader, validation_loader, op
     "back: from then on dropout does nothing, and BatchNorm no longer looks at its batches.",
     next="Print `model.training` at the start of every epoch.",
     link="bug-clinic",
-    shows="training batches in training mode, after epoch 1",
+    shows="training batches of later epochs in training mode",
     starter=True,
 )
 def switched_on_once(model, train_loader, validation_loader, optimizer, epochs):
@@ -2817,7 +2832,7 @@ def never_switched_off(model, train_loader, validation_loader, optimizer, epochs
     "come in eval mode, as it does after loading or an earlier evaluation.",
     next="The switch belongs before the training batches of *every* epoch, also the first.",
     link="bug-clinic",
-    shows="training batches in training mode, in epoch 1",
+    shows="training batches of epoch 1 in training mode",
 )
 def forgot_the_first_epoch(model, train_loader, validation_loader, optimizer, epochs):
     accuracies = []
@@ -2845,7 +2860,7 @@ def forgot_the_first_epoch(model, train_loader, validation_loader, optimizer, ep
     "it comes too late: behind the training batches, with an `eval()` before the next ones.",
     next="It has to run in every epoch, before the training batches.",
     link="bug-clinic",
-    shows="training batches in training mode, in epoch 1",
+    shows="training batches of epoch 1 in training mode",
 )
 def switched_back_at_the_end(model, train_loader, validation_loader, optimizer, epochs):
     accuracies = []
@@ -2873,7 +2888,7 @@ def switched_back_at_the_end(model, train_loader, validation_loader, optimizer, 
     "dropout layers alone, leaves BatchNorm in eval mode, where it no longer looks at its batches.",
     next="One call switches all layers, as `eval()` did.",
     link="bug-clinic",
-    shows="training batches in training mode, after epoch 1",
+    shows="training batches of later epochs in training mode",
 )
 def switched_some_layers(model, train_loader, validation_loader, optimizer, epochs):
     accuracies = []
@@ -2975,6 +2990,61 @@ def lost_inference_mode(model, train_loader, validation_loader, optimizer, epoch
             right += (model(images).argmax(1) == labels).sum().item()
             seen += len(labels)
         accuracies.append(right / seen)
+    return accuracies
+
+
+@fit_and_score.misconception(
+    title="The count goes on from epoch to epoch",
+    why="The counters are set to 0 once, before the loop. From the second epoch on they hold the right answers of all epochs so far: "
+    "you get an average over the past, and it moves more slowly than the network.",
+    next="Each epoch's accuracy needs a count of its own.",
+    link="milestone-4-loss-and-accuracy",
+    shows="the accuracies",
+)
+def counted_over_all_epochs(model, train_loader, validation_loader, optimizer, epochs):
+    accuracies = []
+    right, seen = 0, 0
+    for _ in range(epochs):
+        model.train()
+        for images, labels in train_loader:
+            logits = model(images)  # (B, C)
+            loss = F.cross_entropy(logits, labels)
+            optimizer.zero_grad()  # or these gradients add to the last ones
+            loss.backward()
+            optimizer.step()
+        model.eval()
+        with torch.inference_mode():
+            for images, labels in validation_loader:
+                right += (model(images).argmax(1) == labels).sum().item()
+                seen += len(labels)
+        accuracies.append(right / seen)
+    return accuracies
+
+
+@fit_and_score.misconception(
+    title="Divided by the number of batches",
+    why="The right answers were counted image by image, and `len` of a loader counts batches. The quotient is the number of right "
+    "answers per batch, which goes far above 1.",
+    next="Divide by the number of images that were asked.",
+    link="milestone-4-loss-and-accuracy",
+    shows="the accuracies",
+)
+def divided_by_batches(model, train_loader, validation_loader, optimizer, epochs):
+    accuracies = []
+    for _ in range(epochs):
+        model.train()
+        for images, labels in train_loader:
+            logits = model(images)  # (B, C)
+            loss = F.cross_entropy(logits, labels)
+            optimizer.zero_grad()  # or these gradients add to the last ones
+            loss.backward()
+            optimizer.step()
+        right = 0
+        model.eval()
+        with torch.inference_mode():
+            for images, labels in validation_loader:
+                right += (model(images).argmax(1) == labels).sum().item()
+        accuracies.append(right / len(validation_loader))
     return accuracies
 
 
@@ -3201,7 +3271,7 @@ def train_on_drawings(answer, images, labels):
         "the result is no probabilities": not add_up_to_one(logits),
         "the network comes back in eval mode": not was_training,
         "gradients are cleared between steps": watch.cleared,
-        "it tells 7 of 10 new pictures apart": right >= 0.7 or not enough,
+        "it reads at least 70 % of new pictures": right >= 0.7 or not enough,
         "it shows how far it is": shown(),
         "the images and labels are left as they were": kept,
         "the test set is left alone": True,
@@ -3328,7 +3398,7 @@ def gradients_pile_up(images, labels):
     "parameters of another network, or the steps are far too small or too large.",
     next="Print the loss every few batches. It starts near 2.3, and it must fall and stay down.",
     link="milestone-5-the-training-loop",
-    shows="it tells 7 of 10 new pictures apart",
+    shows="it reads at least 70 % of new pictures",
 )
 def never_learned(images, labels):
     return trained(images, labels, small_network(), step=False).eval()

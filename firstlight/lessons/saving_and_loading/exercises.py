@@ -91,7 +91,7 @@ class Tied(nn.Module):
         self.register_buffer("mask", torch.ones(width), persistent=False)
 
 
-WHAT_ELSE = "what else has changed"
+WHAT_ELSE = "what must stay as it was"
 
 
 class Witness:
@@ -103,28 +103,29 @@ class Witness:
 
     def look(self):
         parameters = list(self.model.parameters()) if self.model else []
-        grads = [p.grad for p in parameters]
+        grads = [None if p.grad is None else p.grad.tolist() for p in parameters]
+        modes = [m.training for m in self.model.modules()] if self.model else []
         files = (entry for folder in self.folders for entry in os.scandir(folder))
         files = {e.path: stamp(e.path) for e in files if e.path != str(self.written)}
         return {
-            "the model's mode": [m.training for m in self.model.modules()] if self.model else [],
-            "the model's gradients": [None if grad is None else grad.tolist() for grad in grads],
-            "which parameters are trained": [p.requires_grad for p in parameters],
+            "the model's mode has changed": modes,
+            "the model's gradients have changed": grads,
+            "other parameters of the model are trained": [p.requires_grad for p in parameters],
             "the model has other parameters, which no optimizer knows": Same(parameters),
-            "the working folder": os.getcwd(),  # noqa: PTH109  (a plain text)
+            "the working folder is another": os.getcwd(),  # noqa: PTH109  (a plain text)
             "files": {path: s for path, s in files.items() if not Path(path).is_dir()},
         }
 
     def told(self):
-        """Name in words what is another than before; "nothing" if all is as it was."""
+        """Say in words what is another than before."""
         now = self.look()
         old, new = self.before.pop("files"), now.pop("files")
-        found = [name for name, was in self.before.items() if now[name] != was]
+        found = [words for words, was in self.before.items() if now[words] != was]
         if set(new) - set(old):
             found.append("a file is left behind")
         if any(new.get(path) != was for path, was in old.items()):
             found.append("a file that was there is changed or gone")
-        return "; ".join(found) or "nothing"
+        return "; ".join(found) or "all is as it was"
 
 
 class Same(list):
@@ -258,10 +259,19 @@ def fate_of_the_older(path, before, size):
     return "it has another length than a new one" if longer else "it is replaced"
 
 
+def told_of(found):
+    """Name what a dictionary holds; of one that wraps another, under whatever name, say that."""
+    inside = next(iter(found.values()), None)
+    if len(found) == 1 and isinstance(inside, dict):
+        return f"one entry, which is a dictionary with {', '.join(sorted(map(str, inside)))}"
+    return ", ".join(sorted(map(str, found)))
+
+
 @save_weights.drive
 def save_and_read(answer, model):
     with a_folder() as folder:
         path, again = folder / "weights.pt", folder / "another.pt"
+        due = set(model.state_dict())
         witness = Witness(model, (folder.parent, folder), path)
         answer(model, path)
         seen = {WHAT_ELSE: witness.told(), "there is a file at `path`": path.is_file()}
@@ -281,8 +291,10 @@ def save_and_read(answer, model):
         seen["`weights_only=True` can load it"] = True
         if not isinstance(found, dict):
             return seen | {"what the file holds": f"a {type(found).__name__}"}
-        names = ", ".join(sorted(map(str, found)))
-        return seen | {"what the file holds": names, "the values": in_order(found)}
+        seen["what the file holds"] = told_of(found)
+        if set(found) == due:  # values under other names are compared with nothing
+            seen["the values in the file"] = in_order(found)
+        return seen
 
 
 @save_weights.probe
@@ -410,6 +422,18 @@ def a_list_of_parameters(model, path):
 
 
 @save_weights.misconception(
+    title="Wrapped the state dict in another dictionary",
+    why="A dictionary around it makes sense where other things, such as an optimizer's state, lie beside it. This file holds the values "
+    "alone. Whoever gives it to `load_state_dict` hears that every name is missing, and that the outer one is unexpected.",
+    next="Write the state dict itself.",
+    link="a-dictionary-of-tensors",
+    shows="what the file holds",
+)
+def wrapped_it(model, path):
+    torch.save({"model_state_dict": model.state_dict()}, path)
+
+
+@save_weights.misconception(
     title="Pickled it without PyTorch's container",
     why="`pickle.dump` writes a pickle alone. `torch.load` expects the archive that `torch.save` makes, in which the numbers lie "
     "beside the pickle.",
@@ -448,9 +472,9 @@ def load_weights(build, path: Path) -> nn.Module:
     """Build a model, fill it with the values of a file, and make it ready to predict.
 
     build: a function without arguments that makes a new, untrained model.
-    path: a file with a state dict, written by `torch.save`. Nobody knows where it comes from: if it
-    holds code, that code must not run. If a name is missing in it, or one too many, or a shape does
-    not fit the model, an error must rise. The file stays as it is.
+    path: a file with a state dict, written by `torch.save` on a machine without a GPU. Nobody knows
+    who wrote it: if it holds code, that code must not run. If a name is missing in it, or one too
+    many, or a shape does not fit the model, an error must rise. The file stays as it is.
     Returns the model, in eval mode, with the dtype that `build` gave it.
     """
     # solution:
@@ -791,8 +815,8 @@ def without_map_location(path):
 
 @load_on_cpu.misconception(
     title="Named some of the devices only",
-    why="A dictionary as `map_location` moves the devices that stand in it. Tensors of any other, such as another GPU of the same machine, "
-    "still go back to where they came from.",
+    why="A dictionary as `map_location` moves the devices that stand in it. Tensors of any other still go back to where they came "
+    "from. The files of the check come from `cuda:0`, `cuda:7` and `mps`.",
     next="`map_location` also takes one place for all of them.",
     link="from-another-device",
 )
@@ -1014,6 +1038,20 @@ def changed_the_given_one(state, prefix):
 
 
 @without_prefix.misconception(
+    title="Renamed in the given dictionary itself",
+    why="The old names are taken out of `state`, and the new ones put into it. Whoever called you still holds this dictionary, and now "
+    "finds other names in it.",
+    next="Fill a new dictionary, and read only from the given one.",
+    link="names-that-do-not-fit",
+)
+def renamed_in_place(state, prefix):
+    for name in list(state):
+        if name.startswith(prefix):
+            state[name[len(prefix) :]] = state.pop(name)
+    return state
+
+
+@without_prefix.misconception(
     title="Looked at the first name only",
     why="What holds for the first name need not hold for the others: here some have the prefix and some have not.",
     next="Ask each name on its own.",
@@ -1069,7 +1107,8 @@ def load_matching(model: nn.Module, state: dict) -> dict:
 
     Every entry of the model's state dict, frozen or not, whose name is in `state` with exactly the same
     shape gets that value, in the model's own dtype; all others keep theirs. Nothing else changes: not
-    the mode, not what is trained. Afterwards the model and `state` share no memory.
+    the mode, not which parameters are trained (`requires_grad`). The values are copied: no tensor of
+    `state` becomes a part of the model.
 
     Returns a dictionary of three sorted lists of names: "missing", which only the model has,
     "unexpected", which only `state` has, and "mismatched", which both have with different shapes.
@@ -1358,7 +1397,8 @@ def asked_for_the_dtype(model, state):
 
 @load_matching.misconception(
     title="The report is right, and nothing was loaded",
-    why="Collecting the fitting values in a dictionary does not bring them into the model.",
+    why="A dictionary is not the model, not even the one that `state_dict()` gives: it is a new one on every call. Another tensor put "
+    "into it, or set as the `.data` of its entries, does not get into the model.",
     next="Let the model take them.",
     link="names-that-do-not-fit",
 )
@@ -1562,7 +1602,7 @@ WHAT_A_KILL_LEAVES = "what a kill at the worst moment leaves at `path`"
     why="Everything that the rest of the run depends on is in the file, and the file gets its name only when it is complete.",
     hints=(
         "Model, optimizer and schedule each have a `state_dict()`; `torch.get_rng_state()` is the random state.",
-        'Write into another file in the same folder first: `path.with_suffix(".tmp")`. As long as you write there, the old '
+        'Write into another file in the same folder first: `path.with_name(path.name + ".tmp")`. As long as you write there, the old '
         "checkpoint lies untouched.",
         "When it is written, the `replace` method of its path puts it in the old one's place, in one step.",
     ),
@@ -1587,7 +1627,7 @@ def save_checkpoint(path: Path, model: nn.Module, optimizer, schedule, epoch: in
     parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
     checkpoint = {name: part.state_dict() for name, part in parts.items()}
     checkpoint |= {"epoch": epoch, "rng": torch.get_rng_state()}
-    temporary = path.with_suffix(".tmp")
+    temporary = path.with_name(path.name + ".tmp")
     torch.save(checkpoint, temporary)
     temporary.replace(path)
     # end solution
@@ -1788,7 +1828,7 @@ def removed_the_old_one(path, model, optimizer, schedule, epoch):
     parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
     checkpoint = {name: part.state_dict() for name, part in parts.items()}
     checkpoint |= {"epoch": epoch, "rng": torch.get_rng_state()}
-    temporary = path.with_suffix(".tmp")
+    temporary = path.with_name(path.name + ".tmp")
     torch.save(checkpoint, temporary)
     path.unlink(missing_ok=True)
     temporary.rename(path)
@@ -1806,7 +1846,7 @@ def copied_over_it(path, model, optimizer, schedule, epoch):
     parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
     checkpoint = {name: part.state_dict() for name, part in parts.items()}
     checkpoint |= {"epoch": epoch, "rng": torch.get_rng_state()}
-    temporary = path.with_suffix(".tmp")
+    temporary = path.with_name(path.name + ".tmp")
     torch.save(checkpoint, temporary)
     shutil.copyfile(temporary, path)
 
@@ -1856,7 +1896,7 @@ def stopped_by_a_leftover(path, model, optimizer, schedule, epoch):
     parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
     checkpoint = {name: part.state_dict() for name, part in parts.items()}
     checkpoint |= {"epoch": epoch, "rng": torch.get_rng_state()}
-    temporary = path.with_suffix(".tmp")
+    temporary = path.with_name(path.name + ".tmp")
     with temporary.open("xb") as file:
         torch.save(checkpoint, file)
     temporary.replace(path)
@@ -1874,7 +1914,7 @@ def eval_mode_is_left(path, model, optimizer, schedule, epoch):
     parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
     checkpoint = {name: part.state_dict() for name, part in parts.items()}
     checkpoint |= {"epoch": epoch, "rng": torch.get_rng_state()}
-    temporary = path.with_suffix(".tmp")
+    temporary = path.with_name(path.name + ".tmp")
     torch.save(checkpoint, temporary)
     temporary.replace(path)
 
@@ -1890,7 +1930,7 @@ def without_the_optimizer(path, model, optimizer, schedule, epoch):
     parts = {"model": model, "schedule": schedule}
     checkpoint = {name: part.state_dict() for name, part in parts.items()}
     checkpoint |= {"epoch": epoch, "rng": torch.get_rng_state()}
-    temporary = path.with_suffix(".tmp")
+    temporary = path.with_name(path.name + ".tmp")
     torch.save(checkpoint, temporary)
     temporary.replace(path)
 
@@ -1906,7 +1946,7 @@ def without_the_schedule(path, model, optimizer, schedule, epoch):
     parts = {"model": model, "optimizer": optimizer}
     checkpoint = {name: part.state_dict() for name, part in parts.items()}
     checkpoint |= {"epoch": epoch, "rng": torch.get_rng_state()}
-    temporary = path.with_suffix(".tmp")
+    temporary = path.with_name(path.name + ".tmp")
     torch.save(checkpoint, temporary)
     temporary.replace(path)
 
@@ -1923,7 +1963,7 @@ def without_the_random_state(path, model, optimizer, schedule, epoch):
     parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
     checkpoint = {name: part.state_dict() for name, part in parts.items()}
     checkpoint["epoch"] = epoch
-    temporary = path.with_suffix(".tmp")
+    temporary = path.with_name(path.name + ".tmp")
     torch.save(checkpoint, temporary)
     temporary.replace(path)
 
@@ -1939,7 +1979,7 @@ def the_seed(path, model, optimizer, schedule, epoch):
     parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
     checkpoint = {name: part.state_dict() for name, part in parts.items()}
     checkpoint |= {"epoch": epoch, "rng": torch.initial_seed()}
-    temporary = path.with_suffix(".tmp")
+    temporary = path.with_name(path.name + ".tmp")
     torch.save(checkpoint, temporary)
     temporary.replace(path)
 
@@ -1955,7 +1995,7 @@ def the_seed(path, model, optimizer, schedule, epoch):
 def the_objects(path, model, optimizer, schedule, epoch):
     checkpoint = {"model": model, "optimizer": optimizer, "schedule": schedule}
     checkpoint |= {"epoch": epoch, "rng": torch.get_rng_state()}
-    temporary = path.with_suffix(".tmp")
+    temporary = path.with_name(path.name + ".tmp")
     torch.save(checkpoint, temporary)
     temporary.replace(path)
 
@@ -1972,7 +2012,7 @@ def without_the_buffers(path, model, optimizer, schedule, epoch):
     checkpoint = {name: part.state_dict() for name, part in parts.items()}
     checkpoint |= {"epoch": epoch, "rng": torch.get_rng_state()}
     checkpoint["model"] = dict(model.named_parameters())
-    temporary = path.with_suffix(".tmp")
+    temporary = path.with_name(path.name + ".tmp")
     torch.save(checkpoint, temporary)
     temporary.replace(path)
 
@@ -1993,9 +2033,10 @@ def load_checkpoint(path: Path, model: nn.Module, optimizer, schedule) -> int:
     path: a checkpoint as `save_checkpoint` writes it: a dictionary with "model", "optimizer",
     "schedule", "epoch" and "rng". It may come from a machine with a GPU that is not here, and code in
     it must not run. If one of the model's names is missing in it, or one too many, or a shape does not
-    fit, an error must rise. The file stays as it is.
+    fit, an error must rise; what the model holds after an error does not matter. The file stays as
+    it is.
     model: built as the one that was saved. optimizer and schedule likewise, perhaps with other rates.
-    All three are changed in place; what the file holds counts.
+    All three are changed in place; what the file holds counts. The model's mode stays as it is.
     Returns how many epochs are done. Whoever trains on from there gets exactly what the run would have
     got that was never stopped: parameters, optimizer, learning rate, random numbers.
     """
@@ -2668,7 +2709,7 @@ def keep_best(model: nn.Module, train_one_epoch, validate, epochs: int) -> float
     epochs: how many to train, at least one; after each of them the model is validated once.
     Returns the lowest loss. Afterwards every parameter and buffer in the state dict of `model` itself
     has the value that it had then. Nothing else changes: an optimizer that was made before still knows
-    the parameters, the mode is what it was, and no file is left.
+    the parameters, the mode is left to `train_one_epoch` and `validate`, and no file stays behind.
     """
     best_loss, best = math.inf, {}
     for _ in range(epochs):
