@@ -119,5 +119,10 @@ def mistake_table(mistakes: list[Mistake]) -> Table:
 
 def _table(title: str, *, footer: bool = False) -> Table:
     return Table(
-        title=title, title_justify="left", box=SIMPLE_HEAD, show_footer=footer, pad_edge=False
+        title=title,
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        show_footer=footer,
+        pad_edge=False,
+        collapse_padding=True,  # ten lessons fit into 80 columns
     )
