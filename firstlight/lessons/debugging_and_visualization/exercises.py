@@ -2466,19 +2466,6 @@ def exponentials_by_hand(logits, labels):
     return (logits.exp().sum(1).log() - picked).mean()
 
 
-@digit_loss.misconception(
-    title="The logarithm of a probability that was rounded to 0",
-    why="On paper this is the cross-entropy. In floating point a small probability becomes exactly 0, and its logarithm is minus "
-    "infinity: the loss is infinite at the first sure mistake, and the gradient is NaN.",
-    next="Let one function do softmax and logarithm together.",
-    link="nan-at-its-birth",
-)
-def picked_then_log(logits, labels):
-    probabilities = logits.softmax(1)
-    right = probabilities[torch.arange(len(labels)), labels]
-    return -right.log().mean()
-
-
 @exercise(
     level="clinic",
     minutes=5,
