@@ -65,21 +65,32 @@ def right_faults(exercise: Exercise, seeds: range = SEEDS) -> Iterator[str]:
 
 
 def mistake_faults(exercise: Exercise, seeds: range = SEEDS) -> Iterator[str]:
-    """Every misconception must be rejected under its own name and no other undeclared one."""
-    with remembering():
-        for mistake in exercise.misconceptions:
-            declared = {mistake.id, *mistake.ambiguous_with}
-            declared |= {m.id for m in exercise.misconceptions if mistake.id in m.ambiguous_with}
-            for seed in seeds:
-                found = judge(exercise, misconception_answer(exercise, mistake), seed)
-                named = {m.id for m in found.mistakes}
-                if found.outcome != KNOWN_MISTAKE or mistake.id not in named or found.together:
-                    yield f"{exercise.name}: {mistake.id} is {_told(found)} with seed {seed}"
-                    break
-                if not named <= declared:
-                    others = ", ".join(sorted(named - declared))
-                    yield f"{exercise.name}: {mistake.id} cannot be told from {others} with seed {seed}"
-                    break
+    """Every misconception must be rejected under its own name and no other undeclared one.
+
+    With the first seed every answer runs anew, so that one which does not repeat itself shows; with the
+    others its signature as a misconception is its signature as an answer.
+    """
+    told: set[str] = set()
+    for turn, seed in enumerate(seeds):
+        with remembering(answers=turn > 0):
+            for mistake in exercise.misconceptions:
+                fault = "" if mistake.id in told else _mistake_fault(exercise, mistake, seed)
+                if fault:
+                    told.add(mistake.id)
+                    yield fault
+
+
+def _mistake_fault(exercise: Exercise, mistake: Misconception, seed: int) -> str:
+    found = judge(exercise, misconception_answer(exercise, mistake), seed)
+    named = {m.id for m in found.mistakes}
+    if found.outcome != KNOWN_MISTAKE or mistake.id not in named or found.together:
+        return f"{exercise.name}: {mistake.id} is {_told(found)} with seed {seed}"
+    declared = {mistake.id, *mistake.ambiguous_with}
+    declared |= {m.id for m in exercise.misconceptions if mistake.id in m.ambiguous_with}
+    if named <= declared:
+        return ""
+    others = ", ".join(sorted(named - declared))
+    return f"{exercise.name}: {mistake.id} cannot be told from {others} with seed {seed}"
 
 
 def misconception_answer(exercise: Exercise, mistake: Misconception) -> Any:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 import torch
 
 from authoring import proofs
-from firstlight.checking import Exercise, all_exercises
-from firstlight.checking.judge import NOT_ATTEMPTED, PASSED, judge
+from firstlight.checking import Exercise, Misconception, all_exercises
+from firstlight.checking.judge import NOT_ATTEMPTED, PASSED, Finding, judge, remembering
 from firstlight.checking.report import verdict
 
 EXERCISES = all_exercises()
@@ -76,9 +77,10 @@ def _session() -> dict[str, object]:
 def test_a_check_leaves_the_session_as_it_was(exercise: Exercise) -> None:
     answers = [exercise.reference, *(m.answer for m in exercise.misconceptions)]
     before = _session()
-    for answer in answers:
-        judge(exercise, answer)
-        assert _session() == before
+    with remembering():
+        for answer in answers:
+            judge(exercise, answer)
+            assert _session() == before
     with torch.no_grad():
         torch.set_default_dtype(torch.float64)
         try:
@@ -89,11 +91,16 @@ def test_a_check_leaves_the_session_as_it_was(exercise: Exercise) -> None:
             torch.set_default_dtype(torch.float32)
 
 
+def _verdicts(exercise: Exercise) -> Iterator[tuple[Misconception, Finding]]:
+    with remembering(answers=True):
+        for mistake in exercise.misconceptions:
+            yield mistake, judge(exercise, proofs.misconception_answer(exercise, mistake))
+
+
 @every(QUICK)
 def test_every_answer_gets_words(exercise: Exercise) -> None:
-    for mistake in exercise.misconceptions:
-        answer = proofs.misconception_answer(exercise, mistake)
-        told = verdict(judge(exercise, answer))
+    for mistake, found in _verdicts(exercise):
+        told = verdict(found)
         assert mistake.title in told.message
         assert mistake.why.split()[0] in told.message
         assert "Evidence" in told.message

@@ -85,20 +85,23 @@ class Trial:
 
 
 _remembered: dict[Any, Signature] | None = None
+_answers_too = False
 
 
 @contextlib.contextmanager
-def remembering() -> Iterator[None]:
+def remembering(*, answers: bool = False) -> Iterator[None]:
     """Run the reference and every known mistake once for each probe and seed, however often needed.
 
-    For proofs, which judge one exercise many hundred times.
+    For proofs, which judge one exercise many hundred times. With `answers`, an answer that is one of the
+    exercise's own mistakes is not run a second time either.
     """
-    global _remembered
-    before, _remembered = _remembered, {}
+    global _remembered, _answers_too
+    before = _remembered, _answers_too
+    _remembered, _answers_too = {}, answers
     try:
         yield
     finally:
-        _remembered = before
+        _remembered, _answers_too = before
 
 
 class BrokenCheck(Exception):
@@ -342,7 +345,7 @@ def _judge(exercise: Exercise, answer: Any, seed: int, caught: io.StringIO) -> F
         before = caught.tell()
         try:
             with time_limit(exercise.limit):
-                signature = trial.run(answer)
+                signature = trial.remembered(answer) if _answers_too else trial.run(answer)
         except OutOfTime:
             return Finding(exercise, TIMEOUT)
         runs.append(trial)

@@ -73,11 +73,11 @@ def shown(page: Page, selector: str) -> int:
     return int(page.evaluate(seen, selector))
 
 
-LOOKS = [
+LOOKS = [  # both widths and both schemes of every lesson, and all four pairs of one
     *((name, WIDE, "light") for name in PAGES),
     *((name, PHONE, "dark") for name in PAGES[:-3]),
-    *((name, WIDE, "dark") for name in LESSONS),
-    *((name, PHONE, "light") for name in LESSONS),
+    (LESSONS[0], WIDE, "dark"),
+    (LESSONS[0], PHONE, "light"),
 ]
 
 

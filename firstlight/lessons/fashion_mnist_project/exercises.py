@@ -3169,7 +3169,7 @@ def softmax_in_the_network():
 @repaired_challenge.misconception(
     title="The training loss is not the cross-entropy of the logits",
     why="`F.cross_entropy` makes a softmax of what it gets. It gets probabilities here, so there are two of them in a row: the loss cannot go below 1.46, "
-    "and where the network is sure, the gradient is nearly gone. The train loss stuck above the validation loss was the trace.",
+    "and where the network is sure, the gradient is nearly gone. A train loss that stays that high after five epochs was the trace.",
     next="Compute the loss of one batch by hand from the model's logits, and compare it with what `train_epoch` returns for that batch.",
     link="closing-challenge",
     shows=promise(6),

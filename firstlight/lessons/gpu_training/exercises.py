@@ -434,7 +434,8 @@ def told(value, placing):
 
 @place.drive
 def note_the_moves(answer, batch, device):
-    before, given = [id(part) for part in spread(batch)], {id(part) for part in changeable(batch)}
+    parts, containers = list(spread(batch)), list(changeable(batch))  # held: no id is given twice
+    before, given = [id(part) for part in parts], {id(part) for part in containers}
     with Placing() as placing:
         result = answer(batch, device)
         described = told(result, placing)
