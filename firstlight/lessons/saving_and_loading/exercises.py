@@ -2085,7 +2085,7 @@ def stop_and_go_on(answer, path, model, optimizer, schedule, begun, batches, epo
             WHAT_ELSE: witness.told(),
             "the parameters and buffers after loading": values_of(model),
         }
-        train_on(*fresh, batches)
+        train_on(model.train(), optimizer, schedule, batches)
         trap = folder / "trap.pt"
         wrong = {} if from_gpu else misfits(data["model"])  # once is enough: it takes its time
         drawn = next_of_the_world()
@@ -2126,6 +2126,7 @@ def resumed_adam_from_a_gpu(g):  # dropout draws, and the schedule counts steps,
 def resumed_late(g):
     begun = a_run(g, lambda: network(6), two_rates, warm_up_then_halving, 3)
     fresh = a_run(g, lambda: network(6), two_rates, warm_up_then_halving, 0)
+    fresh[0].eval()
     return RUN, *fresh, begun, batches_of(g, 3), 7, True
 
 
