@@ -1049,8 +1049,8 @@ def append_run(path: Path, run: dict) -> None:
     path: a `pathlib.Path`. Its folder exists. The file may not be there yet; then it is made.
     run: a dict that JSON can write; it stays as it is.
     Nothing that stands in the file is changed, and each run has a line of its own. The file's last
-    line may be cut off, because a computer stopped in the middle of it, so that no line break ends
-    it. The new run must not be glued to it.
+    line may be cut off, because a computer stopped in the middle of it or right behind it, so that
+    no line break ends it. The new run must not be glued to it.
     """
     # solution:
     text = path.read_text(encoding="utf-8") if path.exists() else ""
@@ -2160,8 +2160,10 @@ def fit_or_resume(
     schedule steps after every batch.
     After each epoch your `save_checkpoint` saves everything, with the number of epochs done. If
     `path` exists at the start, your `load_checkpoint` brings the training back, and only the epochs
-    that are missing are trained; if none is, nothing is. Training is by your `fit`, with
-    cross-entropy. Random numbers are drawn as they come: no seed is set here.
+    that are missing are trained; if none is, nothing is, and the file goes on saying how many are
+    done. If the file cannot be loaded, the error rises and the file stays as it is: it may be all
+    that is left of a long night. Training is by your `fit`, with cross-entropy. Random numbers are
+    drawn as they come: no seed is set here.
     Returns the history of the epochs that this call has trained, pairs as `fit` gives them.
     """
     # solution:
@@ -2226,6 +2228,14 @@ def cut_and_go_on(answer, images, labels, held, epochs, cut_at):
         left = mains.read
         done, mains, _ = start(folder / "cut.pt", 3)
         last = state_of(done[0])
+        answer(folder / "cut.pt", *new_parts(4), Mains(images, labels), held, epochs - 1)
+        kept = torch.load(folder / "cut.pt", weights_only=True).get("epoch")
+        damaged = folder / "damaged.pt"
+        damaged.write_bytes((folder / "cut.pt").read_bytes()[:-400])
+        before = damaged.read_bytes()
+        with suppress(Exception):
+            start(damaged, 5)
+        untouched = damaged.read_bytes() == before
     weights = [state_of(parts[0]) for parts in (straight, resumed)]
     return {
         "what comes back": "a list",
@@ -2237,6 +2247,8 @@ def cut_and_go_on(answer, images, labels, held, epochs, cut_at):
         "a run cut in two ends in the same weights": same_states(*weights),
         "epochs trained when all are done": mains.read,
         "the model when all are done is the one of the checkpoint": same_states(last, weights[1]),
+        "epochs done, says the checkpoint after a call that asked for fewer": kept,
+        "a checkpoint that cannot be loaded stays as it is": untouched,
     }
 
 
@@ -2428,6 +2440,48 @@ def saved_too_soon(path, model, optimizer, schedule, train_batches, validation_b
 
 
 @fit_or_resume.misconception(
+    title="What cannot be loaded is written over",
+    why="`except Exception` also meets the file that is damaged, the model that was built otherwise, the disk that is not there. "
+    "The training then begins anew, and its first checkpoint takes the place of the old one.",
+    next="Begin anew when there is no file, and for no other reason.",
+    link=RESUME,
+    shows="a checkpoint that cannot be loaded stays as it is",
+)
+def written_over(path, model, optimizer, schedule, train_batches, validation_batches, epochs):
+    try:
+        done = load_checkpoint(path, model, optimizer, schedule)
+    except Exception:
+        done = 0
+    history = []
+    for epoch in range(done, epochs):
+        history += fit(
+            model, F.cross_entropy, optimizer, train_batches, validation_batches, 1, schedule
+        )
+        save_checkpoint(path, model, optimizer, schedule, epoch + 1)
+    return history
+
+
+@fit_or_resume.misconception(
+    title="The number that was asked for, not how many are done",
+    why="The last save writes `epochs` into the file, also when the file already had more of them behind it. It now says less than "
+    "its weights have learned, and the next run trains an epoch twice.",
+    next="Save inside the loop only. When nothing was trained, there is nothing new to save.",
+    link=RESUME,
+    shows="epochs done, says the checkpoint after a call that asked for fewer",
+)
+def number_asked_for(path, model, optimizer, schedule, train_batches, validation_batches, epochs):
+    done = load_checkpoint(path, model, optimizer, schedule) if path.exists() else 0
+    history = []
+    for epoch in range(done, epochs):
+        history += fit(
+            model, F.cross_entropy, optimizer, train_batches, validation_batches, 1, schedule
+        )
+        save_checkpoint(path, model, optimizer, schedule, epoch + 1)
+    save_checkpoint(path, model, optimizer, schedule, epochs)
+    return history
+
+
+@fit_or_resume.misconception(
     title="Only the weights come back",
     why="Optimizer, schedule and random numbers begin anew: AdamW has forgotten its averages, the learning rate is back at its start, "
     "and dropout drops other units. The run goes on, and ends elsewhere.",
@@ -2534,11 +2588,13 @@ def train_on_drawings(answer, images, labels):
     was_training = network.training
     with torch.no_grad():
         logits = network.eval()(new_images)
+        alone = network(new_images[:1])
     right = (logits.argmax(-1) == new_labels).double().mean().item()
     enough = len(images) > 500  # to learn from; with fewer, a small network may need more epochs
     return {
         "what comes back": "a network",
         "the shape of the logits of 100 images": str(tuple(logits.shape)),
+        "the shape of the logits of one image": str(tuple(alone.shape)),
         "the result is no probabilities": not add_up_to_one(logits),
         "the network comes back in eval mode": not was_training,
         "gradients are cleared between steps": watch.cleared,
@@ -2572,7 +2628,7 @@ def with_convolutions(images, labels):
         *(nn.Conv2d(1, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(4)),
         *(nn.Flatten(), nn.Linear(392, 10)),
     ).to(images.device)
-    return trained(images, labels, network).eval()
+    return trained(images, labels, network, batch_size=128).eval()
 
 
 @train_clothes_classifier.alternative("Three convolutions and mirrored images: the stretch goal.")
