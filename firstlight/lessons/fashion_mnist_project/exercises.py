@@ -2538,7 +2538,7 @@ def train_clothes_classifier(images: torch.Tensor, labels: torch.Tensor) -> nn.M
 
     images: (N, 1, 28, 28) float, standardised. labels: (N,) int64, from 0 to 9. Both on one device,
     in any order, also sorted by class. They stay as they are.
-    Returns the trained network, in eval mode: (B, 1, 28, 28) -> logits (B, 10).
+    Returns the trained network, in eval mode: (N, 1, 28, 28) -> logits (N, 10).
     While it trains, it shows how far it is: with `tqdm`, or with a printed line per epoch.
     It runs anywhere: it calls nothing but what it makes itself, what you wrote before, and libraries,
     and reads no data but its arguments.

@@ -147,7 +147,7 @@ def numbers(g, *shape):
 def pick_device() -> torch.device:
     """Choose the device to train on: the machine's accelerator, or the CPU if there is none.
 
-    Returns a torch.device of type "cuda", "mps" or "cpu"; with several GPUs the first, or no index.
+    Returns a torch.device of type "cuda", "mps" or "cpu". With several GPUs: without a number, or number 0.
     Where PyTorch has `torch.accelerator`, it knows the answer. PyTorch 2.4 and 2.5 do not have it:
     ask for CUDA and MPS there. Ask only: put no tensor anywhere to try, and change no setting. Ask at
     every call, and by full names such as `torch.cuda.is_available()`, because the check plays several
@@ -1838,8 +1838,8 @@ def training_memory(model: nn.Module, batch: torch.Tensor) -> dict:
     "parameters": all parameters; one that several layers share is there once. "gradients": as many bytes as the parameters that are trained.
     "moments": Adam's two numbers for each trained one, in the same format. "activations": the outputs of
     all layers when the model runs once on the batch; a layer that runs twice counts twice.
-    Afterwards the model is as it was: with the hooks that it had, no others, in the same mode, and
-    without new gradients.
+    Afterwards the model is as it was: the same hooks, the same mode, the same buffers, such as
+    BatchNorm's running statistics, and no new gradients.
     """
 
     # solution:
@@ -2250,7 +2250,7 @@ def memory_report(device: torch.device) -> dict:
     """Read how many bytes of a device's memory are taken.
 
     device: where a training runs: of type "cuda", with or without a number, "mps" or "cpu". The machine
-    has it, and may have others, too.
+    has it, and may have more devices, of this type and of others.
     Returns a dict of whole numbers of bytes.
     On CUDA: "now", what tensors take at the moment; "most", the most that they took at one time so far;
     "total", how much memory this GPU has. All three are about the given GPU.
@@ -2650,7 +2650,7 @@ def mean_loss_on(model: nn.Module, loss_fn, batches, device: torch.device) -> fl
     model: on any device, in the mode that the caller has set, which stays. It is on `device` afterwards.
     batches: pairs (inputs, targets) on the CPU, of different sizes, targets (B,); a list or a loader, which stays as
     it is. The loss of each batch is a mean; every *example* counts the same. No graph is recorded.
-    device: of any type. MPS, for one, has no float64.
+    device: of any type. MPS has no float64: no tensor there can be one, a sum neither.
     Returns a float. Only one number is read from the device, at the end; printing a tensor reads it.
     """
     model.to(device)
