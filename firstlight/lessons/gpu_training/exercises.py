@@ -1838,8 +1838,8 @@ def training_memory(model: nn.Module, batch: torch.Tensor) -> dict:
     "parameters": all parameters; one that several layers share is there once. "gradients": as many bytes as the parameters that are trained.
     "moments": Adam's two numbers for each trained one, in the same format. "activations": the outputs of
     all layers when the model runs once on the batch; a layer that runs twice counts twice.
-    Afterwards the model is as it was: the same hooks, the same mode, the same buffers, such as
-    BatchNorm's running statistics, and no new gradients.
+    Afterwards the model has the hooks that it had and no others, the same mode, and no new gradients.
+    What a layer notes of a run by itself, such as BatchNorm's running statistics, may change.
     """
 
     # solution:
