@@ -140,3 +140,10 @@ def _exercise_with_a_right_misconception() -> Exercise:
     wrong = replace(exercise.misconceptions[0], answer=exercise.reference)
     exercise.misconceptions = (wrong,)
     return exercise
+
+
+def test_evidence_calls_each_input_by_its_own_name() -> None:
+    exercise = EXERCISES["run_experiment"]  # its driver is handed no `build`: it makes one
+    mistake = exercise.mistake("seeded_too_late")
+    told = verdict(judge(exercise, mistake.answer)).text
+    assert "      name  'wide'\n      seed  3\n" in told.replace("   'wide'", "  'wide'")

@@ -139,10 +139,11 @@ def card(headline: str, sections: tuple[Section, ...], *, good: bool = False) ->
 
 
 def _names(finding: Finding) -> tuple[str, ...]:
-    """Name the inputs: a function's parameters, or for a class what its driver is handed."""
+    """Name the inputs as the driver does; where it takes all that come, as the docstring does."""
     exercise = finding.exercise
-    if exercise.kind == "class":
-        return tuple(inspect.signature(exercise.driver).parameters)[1:]
+    handed = list(inspect.signature(exercise.driver).parameters.values())[1:]
+    if exercise.kind == "class" or all(p.kind is not p.VAR_POSITIONAL for p in handed):
+        return tuple(p.name for p in handed)
     return tuple(inspect.signature(exercise.reference).parameters)
 
 
@@ -170,7 +171,7 @@ def _table(rows: list[tuple[str, str, str]]) -> str:
 
 
 def _given(finding: Finding) -> list[tuple[str, str, str]]:
-    """Set the probe's inputs in rows, by the names of the docstring's parameters."""
+    """Set the probe's inputs in rows, each by its name."""
     if finding.exercise.kind == "class":
         return []
     pairs = zip(_names(finding), finding.inputs, strict=False)

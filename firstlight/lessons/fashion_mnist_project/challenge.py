@@ -63,6 +63,14 @@ def _copy(place: Path) -> None:
         made.replace(place)
 
 
+def is_untouched(folder: Path) -> bool:
+    """Say whether a folder holds the repository as it came, byte for byte."""
+    return all(
+        (folder / name).is_file() and (folder / name).read_bytes() == (SOURCE / name).read_bytes()
+        for name in names()
+    )
+
+
 def run(folder: str | Path = "challenge") -> None:
     """Run `python train.py` in a folder, as a terminal would, and print what it prints.
 
